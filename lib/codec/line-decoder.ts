@@ -1,0 +1,162 @@
+import { FrameError } from '../errors.js';
+import { Accumulator } from './accumulator.js';
+import { ChunkCursor } from './chunk-cursor.js';
+import type { Decoder } from './codec.js';
+import type { TextEncoding } from './text-encoding.js';
+
+/** The options of `lines()`, checked and complete. */
+export interface LineRules {
+  /** How bytes become text. */
+  readonly text: TextEncoding;
+  /** The longest line in bytes, without its CR and LF. */
+  readonly max: number;
+  /** Whether a longer one is skipped and reported instead of thrown. */
+  readonly discard: boolean;
+  /** Whether each line gets memory of its own. */
+  readonly copy: boolean;
+}
+
+const LF = 10;
+const CR = 13;
+
+/**
+ * Cuts bytes into lines for `lines()`: one by one, or, with `copy: false`, all whole lines of a chunk as one block of text.
+ *
+ * ```
+ * held [ tw ]  chunk [ o\n | three\nfour\n | fi ]
+ *        └─────────────┘      block           └──→ held, never more than `max` and a CR that may be the delimiter's
+ * ```
+ *
+ * Each byte is searched for an LF once, decoded once (twice if a block had to be given up), and copied only if its line is
+ * cut. After an error it has let go of all bytes and takes no more.
+ */
+export class LineDecoder implements Decoder<string> {
+  readonly #rules: LineRules;
+  readonly #report: (skipped: FrameError) => void;
+  readonly #cursor = new ChunkCursor();
+  /** The beginning of a line whose LF has not come; it has none, so it is never scanned again. */
+  readonly #held = new Accumulator();
+  /** Whole lines, the last LF included, of which those before `#blockAt` are handed out. */
+  #block = '';
+  #blockAt = 0;
+  /** Whether the chunk may still become a block: tried once, so that no byte is decoded over and over. */
+  #fresh = false;
+  /** Inside a line that was reported as too long. */
+  #skipping = false;
+
+  constructor(rules: LineRules, report: (skipped: FrameError) => void) {
+    this.#rules = rules;
+    this.#report = report;
+  }
+
+  push(chunk: Buffer): void {
+    if (this.#cursor.left === 0) this.#fresh = !this.#rules.copy;
+    this.#cursor.push(chunk);
+  }
+
+  next(): string | undefined {
+    for (;;) {
+      const line = this.#block === '' ? this.#lineOfChunk() : this.#lineOfBlock();
+      if (line !== null) return line;
+    }
+  }
+
+  end(): void {
+    const left = this.#held.length + this.#cursor.left;
+    if (left > 0) throw new FrameError('truncated', `the stream ended inside a line, after ${left} bytes of it`);
+  }
+
+  /** A line; `undefined` if more bytes are needed; `null` to go round again. */
+  #lineOfChunk(): string | undefined | null {
+    const { bytes, at } = this.#cursor;
+    const lf = bytes.indexOf(LF, at);
+    if (lf === -1) {
+      this.#holdRest();
+      return undefined;
+    }
+    if (this.#skipping) {
+      this.#skipping = false;
+      this.#cursor.at = lf + 1;
+      return null;
+    }
+    if (this.#fresh && this.#held.length === 0 && this.#openBlock()) return null;
+    this.#cursor.at = lf + 1;
+    const last = lf > at ? bytes[lf - 1] : this.#held.last;
+    const length = this.#held.length + lf - at - (last === CR ? 1 : 0);
+    return length > this.#rules.max ? this.#tooLarge() : this.#read(bytes, at, lf, length);
+  }
+
+  /** The line that ends at `lf`, of `length` bytes with those that are held. */
+  #read(bytes: Buffer, at: number, lf: number, length: number): string {
+    const { text, max } = this.#rules;
+    let line: string | undefined;
+    if (this.#held.length === 0) line = text.read(bytes, at, at + length);
+    else {
+      this.#held.append(bytes, at, lf, max + 1);
+      line = text.read(this.#held.bytes, 0, length);
+      this.#held.clear();
+    }
+    if (line !== undefined) return line;
+    this.#cursor.close();
+    throw new FrameError('decode', `a line of ${length} bytes is malformed in its encoding`);
+  }
+
+  /** Decodes all whole lines of the chunk, unless that could hide which line is too long or malformed. */
+  #openBlock(): boolean {
+    const { text, max } = this.#rules;
+    const { bytes, at } = this.#cursor;
+    this.#fresh = false;
+    const end = bytes.lastIndexOf(LF) + 1;
+    const block = text.read(bytes, at, end);
+    if (block === undefined) return false;
+    // a character comes of one byte or more, so equal counts mean one byte each, and a line's length shows in its text
+    if (end - at > max && block.length < end - at) return false;
+    this.#cursor.at = end;
+    this.#block = block;
+    this.#blockAt = 0;
+    return true;
+  }
+
+  #lineOfBlock(): string | null {
+    const block = this.#block;
+    const at = this.#blockAt;
+    const lf = block.indexOf('\n', at);
+    this.#blockAt = lf + 1;
+    if (lf + 1 === block.length) this.#block = '';
+    const end = block.charCodeAt(lf - 1) === CR ? lf - 1 : lf; // of an empty line this is the LF before it, or nothing
+    return end - at > this.#rules.max ? this.#tooLarge() : block.slice(at, end);
+  }
+
+  /** No LF is left in the chunk. */
+  #holdRest(): void {
+    const { bytes, left } = this.#cursor;
+    const { max } = this.#rules;
+    if (left === 0 || this.#skipping) {
+      this.#cursor.clear();
+      return;
+    }
+    // a CR at the very end is not counted yet: it may be the delimiter's
+    const sure = this.#held.length + left - (bytes[bytes.length - 1] === CR ? 1 : 0);
+    if (sure <= max) {
+      this.#cursor.moveTo(this.#held, left, max + 1);
+      return;
+    }
+    this.#skipping = true;
+    this.#cursor.clear();
+    this.#tooLarge();
+  }
+
+  /** The line is out of the way already: only the report, or the end, is left to do. */
+  #tooLarge(): null {
+    const { max, discard } = this.#rules;
+    this.#held.clear();
+    const error = new FrameError('too-large', `a line is longer than ${max} bytes`);
+    if (!discard) {
+      this.#block = '';
+      this.#cursor.close();
+      throw error;
+    }
+    this.#report(error);
+    return null;
+  }
+}

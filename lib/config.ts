@@ -1,0 +1,133 @@
+/**
+ * What the user may configure. How it is read, checked and completed is in resolve-config.ts.
+ */
+import type * as net from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { ObservableInput } from 'rxjs';
+import type { Given } from './check.js';
+import type { Bytes, Codec } from './codec/codec.js';
+import type { Endpoint, TcpError } from './errors.js';
+
+/** Options of one connection, as {@link connection} takes them. */
+export interface ConnectionConfig<In = Buffer, Out = Bytes> {
+  /** Name or address to dial; with `port` alone it is `'localhost'`. Not together with `path`. */
+  readonly host?: string;
+  /** TCP port, 1 to 65,535; a numeric string is accepted. */
+  readonly port?: number | string;
+  /** Path of a unix socket or name of a named pipe, instead of `host` and `port`. */
+  readonly path?: string;
+  /** Makes the byte stream itself: a proxy, a fake, a child process. It may answer a socket that still connects; `signal` aborts when the attempt is given up. */
+  readonly dial?: (endpoint: Endpoint, signal: AbortSignal) => Duplex | Promise<Duplex>;
+  /** How messages become bytes and back. @default bytes() */
+  readonly codec?: Codec<In, Out>;
+  /** Frames that may wait in a `for await` or in `pacedMap` before reading stops. @default 100 */
+  readonly readBuffer?: number;
+  /** What may wait for its outcome: a number of frames, or frames and bytes as encoded. @default { frames: 100_000, bytes: 16_777_216 } */
+  readonly writeBuffer?: number | { readonly frames?: number; readonly bytes?: number };
+  /** Milliseconds for lookup and connect together. @default 10_000 */
+  readonly connectTimeout?: number;
+  /** Milliseconds that `end()` may take before it destroys. @default 5_000 */
+  readonly endTimeout?: number;
+  /** Options of the TCP socket itself; not together with `path` or `dial`. */
+  readonly socket?: SocketOptions;
+}
+
+/** Options of the TCP socket, named as in `node:net`. */
+export interface SocketOptions {
+  /** Writes leave at once instead of waiting for more (Nagle off). @default true */
+  readonly noDelay?: boolean;
+  /** TCP keepalive probes. @default true */
+  readonly keepAlive?: boolean;
+  /** Milliseconds of silence before the first probe, at least 1,000. @default 30_000 */
+  readonly keepAliveInitialDelay?: number;
+  /** Address to connect from. */
+  readonly localAddress?: string;
+  /** Port to connect from. */
+  readonly localPort?: number;
+  /** 4 or 6 to use that family alone, 0 for both. @default 0 */
+  readonly family?: 0 | 4 | 6;
+  /** Instead of `dns.lookup`; whatever it answers is checked. */
+  readonly lookup?: net.LookupFunction;
+  /** Whether several addresses of a name are tried in turn. @default true */
+  readonly autoSelectFamily?: boolean;
+  /** Milliseconds for each address; Node's own default of 250 fails a healthy slow host. @default 2_500 */
+  readonly autoSelectFamilyAttemptTimeout?: number;
+}
+
+/** When and how soon to dial again. */
+export interface ReconnectConfig {
+  /** Upper bound of the first delay, in ms; with `delay()` the least time between two dials. @default 50 */
+  readonly initialDelay?: number;
+  /** Upper bound of every delay, in ms. @default 5_000 */
+  readonly maxDelay?: number;
+  /** What the bound is multiplied with at each redial in a row. @default 2 */
+  readonly factor?: number;
+  /** Share of the delay that is random: 1 is full jitter, 0 none. @default 1 */
+  readonly jitter?: number;
+  /** Redials in a row before giving up, the first dial not counted. @default Infinity */
+  readonly maxAttempts?: number;
+  /** Milliseconds that a connection must live for the attempts to start anew. @default 5_000 */
+  readonly stableAfter?: number;
+  /** Decides instead of the backoff: its first emission dials, completing without one gives up, as does a throw. `attempt` is that of the dial to come. */
+  readonly delay?: (error: TcpError, attempt: number) => ObservableInput<unknown>;
+  /** Whether to go on after this error. @default by its code: network errors yes, wrong arguments and certificates no */
+  readonly retryable?: (error: TcpError) => boolean;
+  /** Source of the jitter, from 0 to 1. @default Math.random */
+  readonly random?: () => number;
+}
+
+/** Options of {@link tcpSocket}. */
+export interface TcpSocketConfig<In = Buffer, Out = Bytes> extends ConnectionConfig<In, Out> {
+  /** How to come back after a loss; `false` ends the socket with its first connection. */
+  readonly reconnect?: false | ReconnectConfig;
+  /** How often one frame is written again after the connection it was handed to was lost; 0 is at most once. @default 5 */
+  readonly retryLimit?: number;
+  /** Which message goes when the write buffer is full: the one that comes, or the oldest that is not in flight. @default 'dropNewest' */
+  readonly overflow?: 'dropNewest' | 'dropOldest';
+  /** How many of the newest errors a late subscriber of `errors` gets. @default 100 */
+  readonly errorBuffer?: number;
+  /** Milliseconds that a connection after a loss or a failed dial lives before queued frames flow into it; 0 is at once. @default 10 */
+  readonly settle?: number;
+  /** Wait with the first dial for the first inbound subscriber or accepted message. @default false */
+  readonly lazyConnect?: boolean;
+  /** Its abort destroys the socket, with the reason. */
+  readonly signal?: AbortSignal;
+  /** Groups sockets in `openSockets()` and `countByName()`. */
+  readonly name?: string;
+}
+
+/** What the write buffer holds at most. */
+export interface WriteLimits {
+  readonly frames: number;
+  readonly bytes: number;
+}
+
+/** A reconnect policy with every gap filled. */
+export interface ReconnectPolicy extends Required<Omit<ReconnectConfig, 'delay' | 'retryable'>> {
+  readonly delay: ReconnectConfig['delay'] | undefined;
+  readonly retryable: ReconnectConfig['retryable'] | undefined;
+}
+
+/** A connection's options with every gap filled. */
+export interface ResolvedConnection<In, Out> {
+  readonly endpoint: Endpoint;
+  readonly dial: ConnectionConfig['dial'] | undefined;
+  readonly codec: Codec<In, Out>;
+  readonly readBuffer: number;
+  readonly writeBuffer: WriteLimits;
+  readonly connectTimeout: number;
+  readonly endTimeout: number;
+  readonly socket: Given;
+}
+
+/** A socket's options with every gap filled. */
+export interface ResolvedSocket<In, Out> extends ResolvedConnection<In, Out> {
+  readonly reconnect: ReconnectPolicy | false;
+  readonly retryLimit: number;
+  readonly overflow: 'dropNewest' | 'dropOldest';
+  readonly errorBuffer: number;
+  readonly settle: number;
+  readonly lazyConnect: boolean;
+  readonly signal: AbortSignal | undefined;
+  readonly name: string | undefined;
+}

@@ -1,0 +1,33 @@
+import type { Duplex } from 'node:stream';
+import type { Observable } from 'rxjs';
+import type { Bytes } from '../codec/codec.js';
+import type { ConnectionLostError, Endpoint } from '../errors.js';
+
+/** One live connection, ours or a server's. */
+export interface Connection<In = Buffer, Out = Bytes> extends AsyncIterable<In> {
+  readonly endpoint: Endpoint;
+  /** Which connection of its socket it is, from 1. */
+  readonly epoch: number;
+  /** Resolves when it is over: with the loss, or with nothing if it ended as asked. */
+  readonly closed: Promise<ConnectionLostError | undefined>;
+  /** The stream beneath, for addresses and options; reading or writing there breaks the promises. */
+  readonly raw: Duplex;
+  /**
+   * Its frames; completes with the last one. Subscribing is demand, of the whole socket: what an earlier connection left is decoded first, for the
+   * subscribers of the socket's own `inbound`, if any. `closed` tells how it ended.
+   */
+  readonly inbound: Observable<In>;
+  /** Frames that may wait in a `for await` or `pacedMap` before reading stops. */
+  readonly readBuffer: number;
+  /**
+   * Writes past the socket's queue: at once, whole, never retried. Resolves when the kernel took it; rejects with what ended the connection, with an
+   * {@link OverflowError} if `writeBuffer` is full of such messages, with a {@link FrameError} if it cannot be encoded.
+   */
+  write(message: Out): Promise<void>;
+  /** A hold: no frame until the returned release is called. */
+  pause(): () => void;
+  /** Sends FIN after what was handed over, reads on until the peer's, and destroys at `endTimeout`. Always resolves. */
+  end(): Promise<void>;
+  /** Ends it now. */
+  destroy(error?: Error): void;
+}

@@ -1,0 +1,174 @@
+/**
+ * From a Duplex to a Link: the only file that names a socket event.
+ *
+ * What it relies on was measured on Node 20 to 24: an `error` listener must stay for the socket's whole life; after an
+ * error the bytes that Node holds can still be had with `read()`; a `data` listener that pauses gets no further chunk.
+ */
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { TLSSocket } from 'node:tls';
+import type { Endpoint } from '../errors.js';
+import type { Link, LinkEvents } from './link.js';
+
+/** Who waits for a stream to open. Exactly one of the two is called, at once if the stream is open already. */
+export interface Opening {
+  opened(link: Link): void;
+  failed(error: Error): void;
+}
+
+/** Makes a link of a stream once that is open: a net.Socket when connected, a TLSSocket when secure, any other at once. */
+export function fromSocket(raw: Duplex, endpoint: Endpoint, opening: Opening): void {
+  const open = openEvent(raw);
+  if (open === undefined) {
+    opening.opened(new SocketLink(raw, endpoint));
+    return;
+  }
+  const settled = (outcome: () => void): void => {
+    raw.off(open, onOpen);
+    raw.off('error', onError);
+    raw.off('close', onClose);
+    outcome();
+  };
+  const onOpen = (): void => settled(() => opening.opened(new SocketLink(raw, endpoint)));
+  const onError = (error: Error): void =>
+    settled(() => {
+      discard(raw);
+      opening.failed(error);
+    });
+  const onClose = (): void => onError(new Error('the stream closed before it was open'));
+  raw.once(open, onOpen);
+  raw.once('error', onError);
+  raw.once('close', onClose);
+}
+
+/** Destroys a stream that nobody wants any more, and hears its last errors so that none of them is uncaught. */
+export function discard(raw: Duplex): void {
+  listenForErrors(raw);
+  raw.destroy();
+}
+
+function openEvent(raw: Duplex): 'connect' | 'secureConnect' | undefined {
+  const { connecting, secureConnecting } = raw as Partial<Socket> & { secureConnecting?: boolean };
+  if (secureConnecting === true || ((raw as Partial<TLSSocket>).encrypted === true && connecting === true))
+    return 'secureConnect';
+  return connecting === true ? 'connect' : undefined;
+}
+
+/** Once a stream, however often it is handed to us. */
+function listenForErrors(raw: Duplex): void {
+  if (!raw.listeners('error').includes(ignore)) raw.on('error', ignore);
+}
+
+/** An error after the end of a link is nobody's business, but without a listener Node makes it an uncaught exception. */
+function ignore(): void {
+  return;
+}
+
+class SocketLink implements Link {
+  readonly raw: Duplex;
+  readonly endpoint: Endpoint;
+  #events: LinkEvents | undefined;
+  #over = false;
+  #ended = false;
+  #givenUp = false;
+
+  constructor(raw: Duplex, endpoint: Endpoint) {
+    this.raw = raw;
+    this.endpoint = endpoint;
+    listenForErrors(raw);
+  }
+
+  get destroyed(): boolean {
+    return this.raw.destroyed;
+  }
+
+  listen(events: LinkEvents): void {
+    this.#events = events;
+    this.raw.on('end', this.#onEnd);
+    this.raw.on('finish', this.#onFinish);
+    this.raw.on('error', this.#onLost);
+    this.raw.on('close', this.#onClose);
+    this.raw.on('data', this.#onData);
+  }
+
+  pause(): void {
+    this.raw.pause();
+  }
+
+  resume(): void {
+    this.raw.resume();
+  }
+
+  write(batch: Uint8Array, done: (error?: Error | null) => void): void {
+    try {
+      this.raw.write(batch, done);
+    } catch (error) {
+      done(error as Error);
+    }
+  }
+
+  end(): void {
+    if (!this.raw.destroyed) this.raw.end();
+  }
+
+  destroy(): void {
+    this.#givenUp = true;
+    this.#detach();
+    this.raw.destroy();
+  }
+
+  readonly #onData = (chunk: unknown): void => {
+    if (this.#over) return;
+    const bytes = toBuffer(chunk);
+    if (bytes === undefined) this.#onLost(new TypeError('the stream emitted something that is not bytes'));
+    else if (bytes.length > 0) this.#events?.chunk(bytes);
+  };
+
+  readonly #onEnd = (): void => {
+    this.#ended = true;
+    if (!this.#over) this.#events?.fin();
+    if (this.raw.writableFinished) this.#onLost(undefined);
+  };
+
+  /** Both sides have ended. Not every Duplex says 'close' after that. */
+  readonly #onFinish = (): void => {
+    if (this.#ended) this.#onLost(undefined);
+  };
+
+  readonly #onClose = (): void => {
+    this.#onLost(undefined);
+  };
+
+  readonly #onLost = (error: Error | undefined): void => {
+    if (this.#over) return;
+    this.#detach();
+    this.#salvage();
+    this.raw.destroy();
+    if (!this.#givenUp) this.#events?.lost(error);
+  };
+
+  /** Bytes that came before the loss are the user's: a stream that was paused holds some. */
+  #salvage(): void {
+    while (!this.#givenUp) {
+      const chunk: unknown = this.raw.read();
+      if (chunk === null || chunk === undefined) return;
+      const bytes = toBuffer(chunk);
+      if (bytes !== undefined && bytes.length > 0) this.#events?.chunk(bytes);
+    }
+  }
+
+  #detach(): void {
+    this.#over = true;
+    this.raw.off('data', this.#onData);
+    this.raw.off('end', this.#onEnd);
+    this.raw.off('finish', this.#onFinish);
+    this.raw.off('error', this.#onLost);
+    this.raw.off('close', this.#onClose);
+  }
+}
+
+function toBuffer(chunk: unknown): Buffer | undefined {
+  if (Buffer.isBuffer(chunk)) return chunk;
+  if (chunk instanceof Uint8Array) return Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+  return typeof chunk === 'string' ? Buffer.from(chunk) : undefined;
+}

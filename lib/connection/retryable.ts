@@ -1,0 +1,30 @@
+import { codeOf, ConnectError, type TcpError } from '../errors.js';
+
+/** Failures of the network, of a server that is not up yet, or of a machine short of something: they pass. */
+const PASSING = new Set(
+  (
+    'ECONNREFUSED ECONNRESET ECONNABORTED EPIPE ETIMEDOUT EHOSTUNREACH EHOSTDOWN ENETUNREACH ENETDOWN EADDRNOTAVAIL ' +
+    'EMFILE ENFILE ENOBUFS ENOMEM ENOTFOUND EAI_AGAIN ECANCELED ENOENT EAGAIN'
+  ).split(' '),
+);
+
+/**
+ * Whether dialling again may help, when the user has no opinion.
+ *
+ * A lost connection always may. A failed dial may if its code is one that passes, or if it has none (a custom `dial` that
+ * rejects with a plain Error); wrong arguments, certificates and the wrong protocol do not get better by themselves.
+ */
+export function isRetryable(error: TcpError): boolean {
+  const { code } = Object(error) as Partial<TcpError>; // the operator serves any source, which may error with anything
+  if (code === 'TCP_TLS' || code === 'TCP_CONFIG' || code === 'TCP_CLOSED') return false;
+  if (!(error instanceof ConnectError)) return true;
+  const { cause } = error;
+  if (cause instanceof AggregateError && cause.errors.length > 0) return cause.errors.some((inner) => passes(inner));
+  return passes(cause);
+}
+
+function passes(cause: unknown): boolean {
+  const code = codeOf(cause);
+  if (code !== undefined) return PASSING.has(code);
+  return !(cause instanceof TypeError || cause instanceof RangeError || cause instanceof SyntaxError);
+}

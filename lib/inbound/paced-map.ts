@@ -1,0 +1,139 @@
+import { from, Observable, takeWhile } from 'rxjs';
+import type { ObservableInput, OperatorFunction, Subscriber } from 'rxjs';
+import { callable, integer } from '../check.js';
+import { Deque } from '../deque.js';
+
+/** What `pacedMap` holds: a TcpSocket or a Connection, or anything else that pauses and releases. */
+export interface Pausable {
+  /** Takes a hold; the returned function releases it. */
+  pause(): () => void;
+  /** Values that may be pending before it holds; a TcpSocket and a Connection bring their own. @default 100 */
+  readonly readBuffer?: number;
+}
+
+/**
+ * Maps frames to asynchronous work, at most `concurrency` at a time, and holds the socket while too much of it is pending.
+ *
+ * It counts the values that reached it and are not finished: at `readBuffer` it takes a hold, at half of that it releases it, so that
+ * memory stays bounded and the peer is slowed down. Put only synchronous operators (map, filter, scan) before it: what `delay`,
+ * `observeOn`, `concatMap` or `bufferTime` queue is counted by nobody. Results come in the order of completion. An error of `project` errors
+ * the result; the socket lives on. Unsubscribing, error and completion release the hold, and drop what is pending. `project` must not wait for a
+ * reply on its own socket: a hold stops replies too. Throws a {@link ConfigError} if `concurrency` is no whole number from 1.
+ *
+ * @example
+ * import { echoServer, lines, pacedMap, tcpSocket } from 'rx-tcp';
+ * const server = echoServer({ port: 0 });
+ * const { port } = await server.listening;
+ * const socket = tcpSocket({ host: 'localhost', port, codec: lines() });
+ * const store = async (line: string) => line.toUpperCase();
+ * socket.inbound.pipe(pacedMap(socket, store)).subscribe((stored) => {
+ *   console.log(stored); // HELLO
+ *   void socket.end();
+ *   void server.close();
+ * });
+ * socket.outbound.next('hello');
+ */
+export function pacedMap<T, R>(
+  pausable: Pausable,
+  project: (value: T, index: number) => ObservableInput<R>,
+  concurrency = 1,
+): OperatorFunction<T, R> {
+  callable('pausable.pause', Reflect.get(Object(pausable) as object, 'pause') ?? null);
+  callable('project', project ?? null);
+  const parallel = integer('concurrency', concurrency, 1, 1, Infinity);
+  const limit = integer('readBuffer', pausable.readBuffer, 100, 1, 2 ** 31);
+  return (source) =>
+    new Observable((subscriber) => {
+      const work = new PacedWork({ pausable, project, parallel, limit }, subscriber);
+      subscriber.add(() => work.stop());
+      subscriber.add(
+        source.pipe(takeWhile(() => !subscriber.closed)).subscribe({
+          next: (value) => work.add(value),
+          error: (error: unknown) => subscriber.error(error),
+          complete: () => work.complete(),
+        }),
+      );
+    });
+}
+
+interface Pace<T, R> {
+  readonly pausable: Pausable;
+  readonly project: (value: T, index: number) => ObservableInput<R>;
+  readonly parallel: number;
+  readonly limit: number;
+}
+
+/** The values of one subscription that are not finished: some run, the rest wait. */
+class PacedWork<T, R> {
+  readonly #pace: Pace<T, R>;
+  readonly #subscriber: Subscriber<R>;
+  readonly #waiting = new Deque<T>();
+  #running = 0;
+  #index = 0;
+  #completed = false;
+  #starting = false;
+  #release: (() => void) | undefined;
+
+  constructor(pace: Pace<T, R>, subscriber: Subscriber<R>) {
+    this.#pace = pace;
+    this.#subscriber = subscriber;
+  }
+
+  add(value: T): void {
+    this.#waiting.push(value);
+    this.#holdOrRelease();
+    this.#start();
+  }
+
+  complete(): void {
+    this.#completed = true;
+    this.#start();
+  }
+
+  stop(): void {
+    this.#waiting.clear();
+    this.#release?.();
+    this.#release = undefined;
+  }
+
+  #holdOrRelease(): void {
+    const pending = this.#waiting.length + this.#running;
+    const { pausable, limit } = this.#pace;
+    if (this.#release === undefined && pending >= limit) this.#release = pausable.pause();
+    else if (this.#release !== undefined && pending <= limit / 2) {
+      this.#release();
+      this.#release = undefined;
+    }
+  }
+
+  /** A loop, not recursion: work that finishes synchronously must not grow the stack. */
+  #start(): void {
+    if (this.#starting) return;
+    this.#starting = true;
+    while (this.#running < this.#pace.parallel && this.#waiting.length > 0) this.#run(this.#waiting.shift() as T);
+    this.#starting = false;
+    if (this.#completed && this.#running === 0 && this.#waiting.length === 0) this.#subscriber.complete();
+  }
+
+  #run(value: T): void {
+    this.#running++;
+    try {
+      const work = from(this.#pace.project(value, this.#index++));
+      this.#subscriber.add(
+        work.subscribe({
+          next: (result) => this.#subscriber.next(result),
+          error: (error: unknown) => this.#subscriber.error(error),
+          complete: () => this.#finished(),
+        }),
+      );
+    } catch (error) {
+      this.#subscriber.error(error);
+    }
+  }
+
+  #finished(): void {
+    this.#running--;
+    this.#holdOrRelease();
+    this.#start();
+  }
+}

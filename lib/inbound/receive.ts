@@ -1,0 +1,219 @@
+/**
+ * From chunks to subscribers, over all connections of a socket.
+ *
+ *     link ──chunk──> Intake ──push/next──> decoder ──frame──> subscribers
+ *                       │ one a connection         ▲
+ *                       └ holds chunks             └ only while the gate is open
+ *
+ * The intakes stand in a row, the oldest connection first; only the first is decoded, so that what a dead connection left comes before
+ * the next one's first frame. There are two at most: one that died with bytes left, and one behind it.
+ */
+import { Observable, type Subscriber } from 'rxjs';
+import type { Codec } from '../codec/codec.js';
+import type { Link } from '../connection/link.js';
+import { Deque } from '../deque.js';
+import type { ErrorContext, FrameError } from '../errors.js';
+import { Audience, settle } from './audience.js';
+import { DecodeDriver } from './decode.js';
+import { Gate } from './gate.js';
+import { Intake, type IntakeEvents } from './intake.js';
+import type { Unused } from './iterate.js';
+
+/** What a receiver tells its owner; each is an event, none may throw. */
+export interface ReceiverEvents {
+  /** Somebody subscribed. */
+  subscribed?(): void;
+  /** A frame was skipped by resynchronising, was cut off, or could not be decoded after its connection was gone. */
+  report(error: FrameError): void;
+}
+
+/** The inbound street: one shared stream with one decoder for each connection. */
+export class Receiver<In> {
+  /** The frames of all connections. Subscribing is demand; unsubscribing ends nothing. */
+  readonly inbound = new Observable<In>((subscriber) => this.#subscribe(subscriber, undefined));
+  readonly gate = new Gate(() => this.#pump());
+  readonly codec: Codec<In, never>;
+  readonly #events: ReceiverEvents;
+  readonly #intakes: Intake<In>[] = [];
+  /** Frames that somebody read ahead and did not use; they come before all others. */
+  readonly #returned = new Deque<Unused<In, Intake<In> | undefined>>();
+  readonly #audience = new Audience<In>();
+  #pumping = false;
+  #reemitted: Unused<In, Intake<In> | undefined> | undefined;
+  #cut: FrameError | undefined;
+  /** Set once no connection will follow: how `inbound` ends when the rest is delivered. */
+  #ending:
+    { readonly errorFor: (cut: FrameError | undefined) => Error | undefined; readonly ended: () => void } | undefined;
+  #ended: { readonly error: Error | undefined } | undefined;
+
+  constructor(codec: Codec<In, never>, events: ReceiverEvents) {
+    this.codec = codec;
+    this.#events = events;
+  }
+
+  /** Bytes that were read and wait for demand. */
+  get heldBytes(): number {
+    return this.#intakes.reduce((sum, intake) => sum + intake.heldBytes, 0);
+  }
+
+  /** Takes a new connection in; its chunks go to the intake that is returned. Errors if the codec makes no decoder. */
+  attach(link: Link, where: Pick<ErrorContext, 'endpoint' | 'epoch'>, events: IntakeEvents): Intake<In> {
+    const report = (error: FrameError): void => this.#events.report(error.at(where));
+    const intake = new Intake<In>(link, where, events, () => new DecodeDriver(this.codec, report));
+    this.#cut = undefined;
+    this.#intakes.push(intake);
+    this.#audience.listenTo(this.#intakes[0]);
+    return intake;
+  }
+
+  /** The frames of one connection alone; it completes with that connection's last frame. */
+  framesOf(intake: Intake<In>): Observable<In> {
+    return new Observable((subscriber) => this.#subscribe(subscriber, intake));
+  }
+
+  /** A chunk came. It is decoded at once if there is demand and nothing waits before it. */
+  chunk(intake: Intake<In>, chunk: Buffer): void {
+    if (intake.finished) return;
+    intake.take(chunk);
+    if (intake === this.#intakes[0] && this.gate.open) this.#pump();
+    if (!intake.spent) intake.pause();
+  }
+
+  /**
+   * The connection is gone. Its rest waits for demand, unless another dead one's rest is waiting already: then it is dropped.
+   * Returns the bytes that were dropped, and the error for a frame that was cut off, if that is known already.
+   */
+  over(intake: Intake<In>): { readonly unread: number; readonly cut: FrameError | undefined } {
+    intake.over = true;
+    if (intake === this.#intakes[0]) this.#advance();
+    else if (!intake.finished) return { unread: this.#drop(intake), cut: undefined };
+    return { unread: 0, cut: intake.cut };
+  }
+
+  /** The connection of the frame that is emitted just now. */
+  get origin(): Intake<In> | undefined {
+    return this.#reemitted === undefined ? this.#intakes[0] : this.#reemitted.origin;
+  }
+
+  /** Takes frames back that were emitted to somebody who left without using them, unless others have seen them: they come next, in their order. */
+  giveBack(unused: Deque<Unused<In, Intake<In> | undefined>>): void {
+    if (this.gate.subscribers > 0 || this.#ended !== undefined) return;
+    for (let item = unused.pop(); item !== undefined; item = unused.pop()) this.#returned.unshift(item);
+  }
+
+  /** No connection follows: `inbound` ends as soon as the rest is delivered, with an error if `errorFor` the last frame's cut gives one. */
+  end(errorFor: (cut: FrameError | undefined) => Error | undefined, ended: () => void = () => undefined): void {
+    const first = this.#ending === undefined;
+    this.#ending ??= { errorFor, ended };
+    if (this.#ended !== undefined && first) return ended();
+    this.#advance();
+  }
+
+  /** The rest is not waited for: `inbound` ends now as it would have after it. */
+  endNow(): void {
+    this.close(this.#ending?.errorFor(this.#cut));
+  }
+
+  /** Drops whatever was read and not delivered: no frame follows. */
+  discard(): void {
+    this.gate.close();
+    this.#returned.clear();
+    for (const intake of this.#intakes.splice(0)) intake.discard();
+  }
+
+  /** Ends `inbound` now; what was not delivered is dropped. */
+  close(error?: Error): void {
+    if (this.#ended !== undefined) return;
+    this.#ended = { error };
+    this.discard();
+    this.#audience.end(error);
+    this.#ending?.ended();
+  }
+
+  #subscribe(subscriber: Subscriber<In>, only: Intake<In> | undefined): (() => void) | undefined {
+    if (this.#ended !== undefined || only?.finished === true) {
+      settle(subscriber, only === undefined ? this.#ended?.error : undefined);
+      return undefined;
+    }
+    const leave = this.#audience.join({ subscriber, only });
+    this.gate.enter();
+    this.#events.subscribed?.();
+    return () => {
+      leave();
+      this.gate.leave();
+    };
+  }
+
+  /** Decodes while there is demand and something to decode. A frame's subscriber may do anything, also end all of this. */
+  #pump(): void {
+    if (this.#pumping) return;
+    this.#pumping = true;
+    try {
+      while (this.gate.open) {
+        const returned = this.#returned.shift();
+        if (returned !== undefined) this.#emitAgain(returned);
+        else if (!this.#decodeFirst()) break;
+      }
+    } finally {
+      this.#pumping = false;
+    }
+  }
+
+  /** Decodes the first connection until the gate shuts or its bytes run out; false if there is nothing left to do. */
+  #decodeFirst(): boolean {
+    const intake = this.#intakes[0];
+    if (intake === undefined) return this.#advance();
+    try {
+      for (let frame = intake.next(); frame !== undefined; frame = intake.next()) {
+        intake.events.decoded();
+        this.#audience.hear(frame);
+        if (!this.gate.open) return true;
+      }
+    } catch (error) {
+      this.#fail(intake, error as FrameError);
+      return true;
+    }
+    if (intake.over) return this.#advance();
+    intake.resume();
+    return false;
+  }
+
+  #emitAgain(returned: Unused<In, Intake<In> | undefined>): void {
+    this.#reemitted = returned;
+    this.#audience.hearOf(returned.origin, returned.frame);
+    this.#reemitted = undefined;
+  }
+
+  /** Passes on from a dead connection with nothing left, to the next or to the end. True if there is another to go on with. */
+  #advance(): boolean {
+    const intake = this.#intakes[0];
+    const passed = intake?.over === true && intake.spent;
+    if (passed) {
+      this.#cut = intake.finish();
+      if (this.#cut !== undefined) this.#events.report(this.#cut);
+      this.#drop(intake);
+    }
+    if (this.#intakes.length > 0) {
+      if (passed && this.gate.open) this.#pump();
+      return passed;
+    }
+    if (this.#ending !== undefined && this.#returned.length === 0) this.close(this.#ending.errorFor(this.#cut));
+    return false;
+  }
+
+  #fail(intake: Intake<In>, error: FrameError): void {
+    const located = error.at(intake.where);
+    this.#drop(intake);
+    if (intake.over) this.#events.report(located);
+    else intake.events.failed(located);
+  }
+
+  #drop(intake: Intake<In>): number {
+    const at = this.#intakes.indexOf(intake);
+    if (at >= 0) this.#intakes.splice(at, 1);
+    const bytes = intake.discard();
+    this.#audience.listenTo(this.#intakes[0]);
+    this.#audience.completeOf(intake);
+    return bytes;
+  }
+}

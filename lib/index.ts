@@ -1,0 +1,43 @@
+/** rx-tcp: a TCP client for RxJS. Start at {@link tcpSocket}. */
+export { tcpSocket } from './tcp-socket.js';
+export type { TcpSocket } from './socket.js';
+export { tcpServer, type TcpServer, type TcpServerConfig } from './tcp-server.js';
+export { echoServer, type EchoServerConfig } from './echo-server.js';
+export { connection } from './connect.js';
+export type { Connection } from './connection/connection.js';
+export { reconnect } from './connection/reconnect.js';
+export { decode } from './inbound/decode.js';
+export { pacedMap, type Pausable } from './inbound/paced-map.js';
+export { encode } from './outbound/encode.js';
+export type { WriteOptions } from './outbound/outlet.js';
+export type { ConnectionConfig, ReconnectConfig, SocketOptions, TcpSocketConfig } from './config.js';
+export type { Bytes, Codec, Decoder } from './codec/codec.js';
+export { bytes } from './codec/bytes.js';
+export { lines } from './codec/lines.js';
+export { lengthPrefixed } from './codec/length-prefixed.js';
+export { mapCodec } from './codec/map-codec.js';
+export { countByName, openSockets } from './monitor/registry.js';
+export type { SocketSnapshot, SocketStats } from './monitor/stats.js';
+export type { ConnectionStatus } from './monitor/status.js';
+export {
+  ClosedError,
+  ConfigError,
+  ConnectError,
+  ConnectionLostError,
+  ConnectTimeoutError,
+  FrameError,
+  IdleTimeoutError,
+  OverflowError,
+  ReconnectLimitError,
+  RequestTimeoutError,
+  TcpError,
+  TlsError,
+  WriteError,
+  WriteStallError,
+  type ConnectionFacts,
+  type ConnectPhase,
+  type Endpoint,
+  type ErrorContext,
+  type Fate,
+  type FrameErrorKind,
+} from './errors.js';

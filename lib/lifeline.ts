@@ -1,0 +1,189 @@
+/**
+ * One connection after another: dials, lets the queue flow into what opens, takes the frames back when it is lost, and dials again.
+ *
+ *     dial ──> LiveConnection ──settle──> writeTo            one subscription owns all of it:
+ *       ^            │ lost: report, rewind                  unsubscribing destroys the connection, the dial or the wait
+ *       └─ reconnect ┘
+ */
+import { defer, NEVER, Subject, Subscription, tap, timer, type Observable } from 'rxjs';
+import { MAX_TIMER } from './check.js';
+import type { ResolvedSocket } from './config.js';
+import type { Connection } from './connection/connection.js';
+import type { dial } from './connection/dial.js';
+import { reconnectWith } from './connection/reconnect.js';
+import type { TcpError } from './errors.js';
+import { liveOver } from './connect.js';
+import type { LiveConfig, LiveConnection } from './framed.js';
+import type { Receiver } from './inbound/receive.js';
+import type { Monitor } from './monitor/monitor.js';
+import type { ConnectionStatus } from './monitor/status.js';
+import type { Outlet } from './outbound/outlet.js';
+import { writeTo, type WriteSession } from './outbound/write-to.js';
+
+/** What a lifeline joins. */
+export interface LifelineParts<In, Out> {
+  readonly config: ResolvedSocket<In, Out>;
+  /** One attempt; `dial`, or links that a test makes. */
+  readonly dial: typeof dial;
+  readonly receiver: Receiver<In>;
+  readonly outlet: Outlet<Out>;
+  readonly monitor: Monitor<Connection<In, Out>>;
+  /** Whether the socket was asked to end: then connections come and go without a word, and one that ends as asked is the last. */
+  readonly closing: () => boolean;
+  /** A connection is ready to be written to, or is lost, or a dial failed. */
+  readonly changed: () => void;
+  /** No connection follows. */
+  readonly over: (error?: TcpError) => void;
+}
+
+/** The connections of one socket. */
+export class Lifeline<In, Out> {
+  readonly #parts: LifelineParts<In, Out>;
+  readonly #hurry = new Subject<void>();
+  readonly #subscription = new Subscription();
+  #settling = Subscription.EMPTY;
+  #live: LiveConnection<In, Out> | undefined;
+  #session: WriteSession | undefined;
+  #waiting = false;
+
+  constructor(parts: LifelineParts<In, Out>) {
+    this.#parts = parts;
+  }
+
+  /** Whether there is an open connection. */
+  get connected(): boolean {
+    return this.#live !== undefined;
+  }
+
+  start(): void {
+    const { over } = this.#parts;
+    this.#subscription.add(
+      this.#connections().subscribe({
+        next: (connection) => this.#opened(connection),
+        error: (error: TcpError) => over(error),
+        complete: () => over(),
+      }),
+    );
+  }
+
+  /** Something was queued. */
+  wake(): void {
+    this.#session?.wake();
+  }
+
+  /** Dials at once: after destroying the live connection, or instead of waiting on. */
+  redial(): void {
+    const live = this.#live; // a dial that is granted may open before the next line
+    this.#hurry.next();
+    live?.destroy();
+  }
+
+  /** Cuts a running wait short. */
+  hurry(): void {
+    if (this.#waiting) this.#hurry.next();
+  }
+
+  /** Ends the live connection gracefully, however long it takes: the socket has a deadline of its own. */
+  endLive(): void {
+    void this.#live?.end(MAX_TIMER);
+  }
+
+  /** Hands nothing more over, and lets no late callback change anything. */
+  detach(): void {
+    this.#live = undefined;
+    this.#parts.monitor.lost();
+    this.#settling.unsubscribe();
+    this.#session?.stop();
+    this.#session = undefined;
+  }
+
+  stop(): void {
+    this.detach();
+    this.#subscription.unsubscribe();
+  }
+
+  #connections(): Observable<LiveConnection<In, Out>> {
+    const { config, dial, monitor, closing } = this.#parts;
+    const connections = liveOver<In, Out>(
+      // Whoever hears of 'connecting' may have ended the socket.
+      defer(() => (this.#subscription.closed ? NEVER : dial(config, () => monitor.counters.epoch))),
+      () => this.#liveConfig(),
+      ({ lost, asAsked, reason }) => (asAsked && closing() ? undefined : (reason ?? lost)),
+    );
+    return connections.pipe(
+      tap({ error: (error: TcpError) => this.#failed(error) }),
+      reconnectWith(config.reconnect, {
+        dialling: (attempt) => this.#dialling(attempt),
+        waiting: (attempt, delay, cause) => {
+          this.#waiting = true;
+          this.#tell({ type: 'backoff', attempt, delay, cause });
+        },
+        answered: ({ answered }) => answered,
+        hurry: this.#hurry,
+      }),
+    );
+  }
+
+  #dialling(attempt: number): void {
+    const { config, monitor } = this.#parts;
+    this.#waiting = false;
+    monitor.counters.dials++;
+    this.#tell({ type: 'connecting', attempt, endpoint: config.endpoint });
+  }
+
+  #liveConfig(): Omit<LiveConfig<In, Out>, 'ended'> {
+    const { config, receiver, outlet, monitor } = this.#parts;
+    return {
+      config,
+      receiver,
+      epoch: ++monitor.counters.epoch,
+      counters: monitor.counters,
+      unconfirmed: () => outlet.queue.inFlightFrames,
+      ending: () => {
+        this.#settling.unsubscribe();
+        this.#session?.finish();
+      },
+    };
+  }
+
+  #opened(connection: LiveConnection<In, Out>): void {
+    const { config, monitor } = this.#parts;
+    this.#live = connection;
+    this.#tell({ type: 'open', endpoint: connection.endpoint, epoch: connection.epoch });
+    if (this.#live === connection) monitor.opened(connection);
+    if (this.#live !== connection) return; // a subscriber of one of these has ended it
+    // What accepts for a server that is dead would swallow the whole queue: wait a little to see whether it stays.
+    const settle = monitor.counters.dials > 1 ? config.settle : 0;
+    if (settle === 0) this.#flowInto(connection);
+    else this.#settling = timer(settle).subscribe(() => this.#flowInto(connection));
+  }
+
+  #flowInto(connection: LiveConnection<In, Out>): void {
+    const { outlet, changed } = this.#parts;
+    const confirmed = {
+      take: (limit: number) => outlet.take(limit),
+      confirm: () => {
+        connection.wrote(outlet.queue.inFlightBytes);
+        outlet.confirm();
+      },
+    };
+    this.#session = writeTo(connection.link, confirmed, (error) => connection.failed(error));
+    this.#session.wake();
+    changed();
+  }
+
+  /** A dial failed or the connection is lost. What it had not confirmed goes back in front of the queue. */
+  #failed(error: TcpError): void {
+    const { monitor, outlet, changed } = this.#parts;
+    const dropped = this.#live !== undefined;
+    this.detach();
+    if (dropped) monitor.counters.drops++;
+    monitor.errors.report(error);
+    if (dropped) monitor.counters.framesRetried += outlet.rewind();
+    changed();
+  }
+
+  #tell(status: ConnectionStatus): void {
+    if (!this.#parts.closing()) this.#parts.monitor.status.set(status);
+  }
+}

@@ -1,0 +1,34 @@
+import { map, type OperatorFunction } from 'rxjs';
+import type { Codec } from '../codec/codec.js';
+import { FrameError } from '../errors.js';
+
+/** Encodes one message; whatever goes wrong is a {@link FrameError} about this message alone. */
+export function encodeMessage<Out>(codec: Pick<Codec<unknown, Out>, 'encode'>, message: Out): Uint8Array {
+  let bytes: unknown;
+  try {
+    bytes = codec.encode(message);
+  } catch (error) {
+    throw error instanceof FrameError
+      ? error
+      : new FrameError('encode', 'the codec refused the message', { cause: error });
+  }
+  if (bytes instanceof Uint8Array) return bytes;
+  throw new FrameError('encode', 'the codec did not answer with bytes');
+}
+
+/**
+ * Encodes any stream of messages into buffers, one each.
+ *
+ * Errors with a {@link FrameError} of kind `encode` or `too-large` at the first message that the codec refuses.
+ *
+ * @example
+ * import { of } from 'rxjs';
+ * import { encode, lines } from 'rx-tcp';
+ * of('one', 'two').pipe(encode(lines())).subscribe((bytes) => console.log(bytes.length)); // 4, 4
+ */
+export function encode<Out>(codec: Pick<Codec<unknown, Out>, 'encode'>): OperatorFunction<Out, Buffer> {
+  return map((message) => {
+    const bytes = encodeMessage(codec, message);
+    return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  });
+}

@@ -1,0 +1,229 @@
+/**
+ * The mouth of the outbound street: what users hand over becomes queued frames, and every one of them gets its outcome.
+ *
+ *     next(), write(), writeAll() ──encode──> WriteQueue ──> writeTo ──> kernel
+ *                │ refused                        │ undelivered   │ confirm: written
+ *                └────────────> report <──────────┘               └──> settled
+ */
+import { given, integer } from '../check.js';
+import type { Codec } from '../codec/codec.js';
+import { Deque } from '../deque.js';
+import { ClosedError, OverflowError, WriteError } from '../errors.js';
+import type { ErrorContext, Fate, FrameError, TcpError } from '../errors.js';
+import { onAbort } from '../on-abort.js';
+import { resolveSignal } from '../resolve-config.js';
+import { encodeMessage } from './encode.js';
+import type { FrameTerms, Loss, QueueConfig, QueuedFrame } from './queued-frame.js';
+import { WriteQueue } from './write-queue.js';
+import type { BatchSource } from './write-to.js';
+
+/** Options of one message. */
+export interface WriteOptions {
+  /** Its abort withdraws the message, unless it is in flight just then. */
+  readonly signal?: AbortSignal;
+  /** Instead of the socket's `retryLimit`, for this message. */
+  readonly retryLimit?: number;
+}
+
+/** What an outlet is made of. */
+export interface OutletConfig<Out> extends QueueConfig {
+  readonly codec: Pick<Codec<unknown, Out>, 'encode'>;
+}
+
+/** What an outlet tells its owner. */
+export interface OutletEvents {
+  /** A message was accepted that is the first to wait, or after which there is no room. */
+  accepted(): void;
+  /** Messages have left the queue, or are free to be written again. */
+  changed(): void;
+  written(frames: number, bytes: number): void;
+  /** A message was accepted and will not be written. */
+  undelivered(error: TcpError): void;
+  /** A message was not accepted. */
+  refused(error: TcpError): void;
+  /** Where the socket is now, for errors. */
+  where(): ErrorContext;
+}
+
+/** Takes messages, and settles each one exactly once. */
+export class Outlet<Out> implements BatchSource {
+  readonly queue: WriteQueue;
+  readonly #config: OutletConfig<Out>;
+  readonly #events: OutletEvents;
+  readonly #flushes = new Deque<{ readonly place: number; readonly resolve: () => void }>();
+  readonly #roomWaiters = new Deque<{ readonly bytes: number; readonly go: () => void }>();
+  readonly #closing = new Set<(error: ClosedError) => void>();
+  #closed = false;
+  #admitting = false;
+
+  constructor(config: OutletConfig<Out>, events: OutletEvents) {
+    this.#config = config;
+    this.#events = events;
+    this.queue = new WriteQueue(config, {
+      written: (frames, bytes) => this.#events.written(frames, bytes),
+      undelivered: (frame, fate, loss) => {
+        const error = this.#lossError(frame, fate, loss);
+        this.#events.undelivered(error);
+        frame.terms?.settled?.(error);
+        if (loss.why === 'evicted') this.#changed();
+      },
+    });
+  }
+
+  /** Whether there is room for a message, and a socket to take it. */
+  get writable(): boolean {
+    return !this.#closed && this.queue.hasRoom(1);
+  }
+
+  /** Encodes and queues a message. It is refused, and its `settled` called at once, if it cannot be encoded or there is no room. */
+  offer(message: Out, terms?: FrameTerms): QueuedFrame | undefined {
+    if (this.#closed) {
+      terms?.settled?.(new ClosedError(this.#events.where()));
+      return undefined;
+    }
+    const bytes = this.encode(message, terms);
+    return bytes === undefined ? undefined : this.enqueue(message, bytes, terms);
+  }
+
+  /** The bytes of a message; `undefined` if it is refused. */
+  encode(message: Out, terms: FrameTerms | undefined): Uint8Array | undefined {
+    try {
+      return encodeMessage(this.#config.codec, message);
+    } catch (error) {
+      this.#refuse((error as FrameError).at(this.#events.where()), terms);
+      return undefined;
+    }
+  }
+
+  /** Queues an encoded message; `undefined` if it is refused. */
+  enqueue(message: Out, bytes: Uint8Array, terms: FrameTerms | undefined): QueuedFrame | undefined {
+    const frame = this.queue.enqueue(bytes, message, terms);
+    if (frame === undefined) this.#refuse(new OverflowError('unsent', this.#events.where(), message), terms);
+    else if (this.queue.waitingFrames === 1 || !this.queue.hasRoom(1)) this.#events.accepted();
+    return frame;
+  }
+
+  /** Queues one message and tells its outcome. */
+  write(message: Out, options: WriteOptions = {}): Promise<void> {
+    const taken = given('write', options, ['signal', 'retryLimit']);
+    const retryLimit = integer('retryLimit', taken.retryLimit, this.#config.retryLimit, 0, Infinity);
+    const signal = resolveSignal(taken.signal);
+    return quiet(
+      new Promise((resolve, reject) => {
+        const queued: { frame?: QueuedFrame | undefined; forget?: () => void } = {};
+        const withdraw = (): void => {
+          if (queued.frame !== undefined) this.#withdraw(queued.frame, signal?.reason);
+        };
+        const settled = (error?: TcpError): void => {
+          queued.forget?.();
+          if (error === undefined) resolve();
+          else reject(error);
+        };
+        if (signal?.aborted === true && !this.#closed) {
+          const where = { ...this.#events.where(), cause: signal.reason as unknown };
+          return this.#refuse(new WriteError('unsent', 0, where, message), { settled, retryLimit });
+        }
+        queued.frame = this.offer(message, { settled, retryLimit });
+        if (signal !== undefined && queued.frame?.state === 'waiting') queued.forget = onAbort(signal, withdraw);
+      }),
+    );
+  }
+
+  /** Resolves when every message accepted so far has its outcome. */
+  flush(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#flushes.push({ place: this.queue.newest, resolve });
+      this.#changed();
+    });
+  }
+
+  /** Calls `go` once a message of that many bytes fits, those who asked first going first; at once if it could never fit. */
+  whenRoom(bytes: number, go: () => void): void {
+    this.#roomWaiters.push({ bytes, go });
+    this.#admit();
+  }
+
+  /** Calls `stop` if the outlet closes before the returned function is called. */
+  whenClosed(stop: (error: ClosedError) => void): () => void {
+    if (this.#closed) stop(new ClosedError(this.#events.where()));
+    else this.#closing.add(stop);
+    return () => this.#closing.delete(stop);
+  }
+
+  take(limit: number): readonly QueuedFrame[] {
+    return this.queue.take(limit);
+  }
+
+  confirm(): void {
+    this.queue.confirm();
+    this.#changed();
+  }
+
+  /** The connection is lost; returns how many frames will be written again. */
+  rewind(): number {
+    const again = this.queue.rewind();
+    this.#changed();
+    return again;
+  }
+
+  /** Accepts nothing more; what is queued stays. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const stop of [...this.#closing]) stop(new ClosedError(this.#events.where()));
+    this.#changed();
+  }
+
+  /** Gives up what is queued. */
+  clear(cause: unknown): void {
+    this.close();
+    this.queue.clear(cause);
+    this.#changed();
+  }
+
+  #withdraw(frame: QueuedFrame, reason: unknown): void {
+    this.queue.withdraw(frame, reason);
+    this.#changed();
+  }
+
+  #refuse(error: TcpError, terms: FrameTerms | undefined): void {
+    this.#events.refused(error);
+    terms?.settled?.(error);
+  }
+
+  #changed(): void {
+    for (let flush = this.#flushes.first; flush !== undefined; flush = this.#flushes.first) {
+      if (this.queue.oldest <= flush.place) break;
+      this.#flushes.shift();
+      flush.resolve();
+    }
+    this.#admit();
+    this.#events.changed();
+  }
+
+  /** Not entered twice: who is let in asks again behind the others, so that several sources take turns. */
+  #admit(): void {
+    if (this.#admitting) return;
+    this.#admitting = true;
+    for (let next = this.#roomWaiters.first; next !== undefined; next = this.#roomWaiters.first) {
+      const couldFit = next.bytes <= this.#config.writeBuffer.bytes;
+      if (!this.#closed && couldFit && !this.queue.hasRoom(next.bytes)) break;
+      this.#roomWaiters.shift();
+      next.go();
+    }
+    this.#admitting = false;
+  }
+
+  #lossError(frame: QueuedFrame, fate: Fate, loss: Loss): TcpError {
+    const where = this.#events.where();
+    if (loss.why === 'evicted') return new OverflowError(fate, where, frame.message);
+    const cause = loss.why === 'withdrawn' ? loss.reason : loss.why === 'closed' ? loss.cause : undefined;
+    return new WriteError(fate, frame.attempts, { ...where, cause }, frame.message);
+  }
+}
+
+/** The same promise, which its caller may ignore: a rejection that nobody handles is no crash. */
+export function quiet<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => undefined);
+  return promise;
+}

@@ -1,0 +1,46 @@
+import type { WriteLimits } from '../config.js';
+import type { Fate, TcpError } from '../errors.js';
+
+/** What is special about one message; most have nothing. */
+export interface FrameTerms {
+  /** Hears the outcome, once; without an argument the message is written. */
+  readonly settled: ((undelivered?: TcpError) => void) | undefined;
+  /** Instead of the queue's. */
+  readonly retryLimit: number | undefined;
+  /** The user has withdrawn it, for this reason; it goes as soon as it is not in flight. */
+  withdrawn?: { readonly reason: unknown };
+}
+
+/** One accepted message on its way. There may be 100,000 of them, so that it is small. */
+export interface QueuedFrame {
+  readonly bytes: Uint8Array;
+  /** The user's value, handed back if it cannot be written. */
+  readonly message: unknown;
+  readonly terms: FrameTerms | undefined;
+  /** Connections that were lost before they confirmed it. */
+  attempts: number;
+  /** Place in the order of acceptance. */
+  place: number;
+  state: 'waiting' | 'in-flight' | 'done';
+}
+
+/** Why a frame leaves the queue without having been written. */
+export type Loss =
+  | { readonly why: 'evicted' }
+  | { readonly why: 'withdrawn'; readonly reason: unknown }
+  | { readonly why: 'retries' }
+  | { readonly why: 'closed'; readonly cause: unknown };
+
+/** How a queue is bounded, and how often it writes again. */
+export interface QueueConfig {
+  readonly writeBuffer: WriteLimits;
+  readonly overflow: 'dropNewest' | 'dropOldest';
+  readonly retryLimit: number;
+}
+
+/** What a queue reports; called within the call that causes it. */
+export interface QueueEvents {
+  /** A batch is written. */
+  written(frames: number, bytes: number): void;
+  undelivered(frame: QueuedFrame, fate: Fate, loss: Loss): void;
+}

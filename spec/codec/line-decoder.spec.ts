@@ -1,0 +1,192 @@
+import { expect } from 'chai';
+import { type LinesConfig, lines } from '../../lib/codec/lines.js';
+import { FrameError, type FrameErrorKind } from '../../lib/errors.js';
+import { cut } from '../support/chunkings.js';
+import { seededRandom } from '../support/random.js';
+import { drivers, outcomeOf } from './outcome.js';
+import { workOf } from './work.js';
+
+// What lines come of which bytes is in lines.spec.ts; here is at what cost, and in which state the decoder is in between.
+describe('LineDecoder', () => {
+  const MIB = 1024 * 1024;
+
+  for (const copy of [true, false]) {
+    describe(`with copy: ${String(copy)}`, () => {
+      it('agrees with a reference on random bytes, whatever the limits [E59]', () => {
+        const random = seededRandom(59);
+        for (let round = 0; round < 1000; round++) {
+          const bytes = [10, 10, 10, 13, 13, 65, 66, 0x8a, 0xc3, 0xa9, 0xe2, 0x82, 0xac, 0xff];
+          const wire = Buffer.from(Array.from({ length: random.int(0, 60) }, () => random.pick(bytes)));
+          const config = {
+            copy,
+            encoding: random.pick(['utf8', 'latin1', 'ascii'] as const),
+            fatal: random.next() < 0.3,
+            maxFrameLength: random.pick([1, 2, 3, 5, 8, 100]),
+            onTooLarge: random.pick(['error', 'discard'] as const),
+          };
+          const offsets = Array.from({ length: 60 }, (_, i) => i + 1).filter(
+            (at) => at < wire.length && random.next() < 0.2,
+          );
+          const driver = random.pick(drivers);
+          const outcome = outcomeOf(lines(config), cut(wire, offsets), driver);
+          expect(outcome, `${JSON.stringify(config)} ${wire.toString('hex')} ${offsets.join()}`).to.eql(
+            reference(wire, config),
+          );
+        }
+      });
+
+      it('looks at each byte twice at most, and copies it a few times, for a line in bytes [E46, E48]', () => {
+        const size = 160_000;
+        const work = workOf(() => {
+          const decoder = lines({ copy }).decoder(() => undefined);
+          const byte = Buffer.from('x');
+          for (let i = 0; i < size; i++) {
+            decoder.push(byte);
+            if (decoder.next() !== undefined) throw new Error('no line has ended');
+          }
+          decoder.push(Buffer.from('\n'));
+          if (decoder.next()?.length !== size) throw new Error('the line is not whole');
+        });
+        expect(work.scanned).to.be.within(size, 2 * size);
+        expect(work.copied).to.be.within(size, 3 * size);
+        expect(work.decoded).to.equal(size);
+        expect(work.allocated).to.be.below(4 * size);
+      });
+
+      it('looks at each byte twice at most in a long line of 64 KiB chunks [E47]', () => {
+        const size = 32 * MIB;
+        const chunk = Buffer.alloc(65_536, 'x');
+        const work = workOf(() => {
+          const decoder = lines({ copy, maxFrameLength: size }).decoder(() => undefined);
+          for (let at = 0; at < size; at += chunk.length) {
+            decoder.push(chunk);
+            decoder.next();
+          }
+          decoder.push(Buffer.from('\n'));
+          if (decoder.next()?.length !== size) throw new Error('the line is not whole');
+        });
+        expect(work.scanned).to.be.within(size, 2 * size);
+        expect(work.copied).to.be.within(size, 3 * size);
+      });
+
+      it('does a fixed amount of work per byte on many lines of many chunks', () => {
+        for (const onTooLarge of ['error', 'discard'] as const) {
+          const wire = Buffer.from('a line of text\n€\r\n'.repeat(20_000));
+          const work = workOf(() => {
+            const max = onTooLarge === 'error' ? 1000 : 4; // 1000: a block may be refused; 4: half of the lines are skipped
+            const decoder = lines({ copy, maxFrameLength: max, onTooLarge, fatal: true }).decoder(() => undefined);
+            for (let at = 0; at < wire.length; at += 5000) {
+              decoder.push(wire.subarray(at, at + 5000));
+              while (decoder.next() !== undefined);
+            }
+          });
+          expect(work.scanned).to.be.within(wire.length, 3 * wire.length);
+          expect(work.decoded).to.be.within(100, 2 * wire.length);
+          expect(work.copied).to.be.below(wire.length);
+        }
+      });
+
+      it('holds no more than the limit of a line that never ends [E48, E53]', () => {
+        for (const onTooLarge of ['error', 'discard'] as const) {
+          const decoder = lines({ copy, maxFrameLength: 1000, onTooLarge }).decoder(() => undefined);
+          const chunk = Buffer.alloc(100, 'x');
+          const work = workOf(() => {
+            try {
+              for (let i = 0; i < 10_000; i++) {
+                decoder.push(chunk);
+                decoder.next();
+              }
+            } catch (error) {
+              expect(error).to.have.property('kind', 'too-large');
+            }
+          });
+          expect(work.copied).to.be.within(1000, 3000);
+          expect(work.allocated).to.be.below(3000);
+        }
+      });
+
+      it('hands out one line at a time, so that a driver can stop between any two [E50]', () => {
+        const decoder = lines({ copy }).decoder(() => undefined);
+        decoder.push(Buffer.from('a\nb\nc\nd'));
+        expect(decoder.next()).to.equal('a');
+        expect(decoder.next()).to.equal('b');
+        decoder.push(Buffer.from('e\nf\n'));
+        expect([decoder.next(), decoder.next(), decoder.next(), decoder.next()]).to.eql(['c', 'de', 'f', undefined]);
+      });
+
+      it('gives nothing of what is left once it broke', () => {
+        const decoder = lines({ copy, maxFrameLength: 2 }).decoder(() => undefined);
+        decoder.push(Buffer.from('a\nabcd\nb\nc\n'));
+        expect(decoder.next()).to.equal('a');
+        expect(() => decoder.next()).to.throw(FrameError);
+        decoder.push(Buffer.from('d\n'));
+        expect(decoder.next()).to.equal(undefined);
+        expect(() => {
+          decoder.end();
+        }).not.to.throw();
+      });
+    });
+  }
+
+  it('decodes the lines of a chunk in one go with copy: false, and one by one with copy: true', () => {
+    const texts = (copy: boolean): number => {
+      const decoder = lines({ copy }).decoder(() => undefined);
+      decoder.push(Buffer.from('some text\n'.repeat(100)));
+      return workOf(() => {
+        while (decoder.next() !== undefined);
+      }).texts;
+    };
+    expect([texts(false), texts(true)]).to.eql([1, 100]);
+  });
+
+  it('goes on when `report` itself throws, with the line after', () => {
+    const decoder = lines({ maxFrameLength: 1, onTooLarge: 'discard' }).decoder(() => {
+      throw new RangeError('of the driver');
+    });
+    decoder.push(Buffer.from('ab\nc\nde'));
+    expect(() => decoder.next()).to.throw(RangeError);
+    expect(decoder.next()).to.equal('c');
+    expect(() => decoder.next()).to.throw(RangeError);
+    decoder.push(Buffer.from('\nf\n'));
+    expect(decoder.next()).to.equal('f');
+  });
+
+  /** The rules once more, slowly: bytes to lines by `split`, then each line by itself. */
+  function reference(wire: Buffer, config: Required<Omit<LinesConfig, 'copy'>>): ReturnType<typeof outcomeOf> {
+    const frames: string[] = [];
+    const reported: { kind: FrameErrorKind; after: number }[] = [];
+    const pieces = wire.toString('latin1').split('\n');
+    for (const [i, piece] of pieces.entries()) {
+      const isLast = i === pieces.length - 1;
+      const line = piece.replace(/\r$/, '');
+      if (line.length > config.maxFrameLength) {
+        if (config.onTooLarge === 'error') return { frames, reported, error: 'too-large' };
+        reported.push({ kind: 'too-large', after: frames.length });
+      } else if (isLast) {
+        return { frames, reported, error: piece === '' ? undefined : 'truncated' };
+      } else {
+        const bytes = Buffer.from(line, 'latin1');
+        const text = decodeSlowly(bytes, config);
+        if (text === undefined) return { frames, reported, error: 'decode' };
+        frames.push(text);
+      }
+    }
+    return { frames, reported, error: undefined };
+  }
+
+  function decodeSlowly(
+    bytes: Buffer,
+    { encoding, fatal }: Pick<Required<LinesConfig>, 'encoding' | 'fatal'>,
+  ): string | undefined {
+    if (encoding === 'latin1') return String.fromCharCode(...bytes);
+    if (encoding === 'ascii') {
+      if (fatal && bytes.some((byte) => byte > 0x7f)) return undefined;
+      return String.fromCharCode(...[...bytes].map((byte) => (byte > 0x7f ? 0xfffd : byte)));
+    }
+    try {
+      return new TextDecoder('utf-8', { fatal, ignoreBOM: true }).decode(bytes);
+    } catch {
+      return undefined;
+    }
+  }
+});

@@ -1,0 +1,240 @@
+import { expect } from 'chai';
+import { concat, from, NEVER, Observable, of, range, Subject, take, throwError, map } from 'rxjs';
+import { TestScheduler, type RunHelpers } from 'rxjs/testing';
+import type { Codec, Decoder } from '../../lib/codec/codec.js';
+import { lengthPrefixed } from '../../lib/codec/length-prefixed.js';
+import { lines } from '../../lib/codec/lines.js';
+import { FrameError } from '../../lib/errors.js';
+import { decode, DecodeDriver } from '../../lib/inbound/decode.js';
+import { chunkings } from '../support/chunkings.js';
+
+type Decoding<In> = Pick<Codec<In, never>, 'decoder'>;
+
+function virtual(script: (helpers: RunHelpers) => void): void {
+  new TestScheduler((actual, expected) => void expect(actual).to.eql(expected)).run(script);
+}
+
+/** A decoder of texts whose parts may be replaced. */
+function decoding(parts: Partial<Decoder<string>>): Decoding<string> {
+  return { decoder: () => ({ push: () => {}, next: () => undefined, end: () => {}, ...parts }) };
+}
+
+function throwing(error: unknown): () => never {
+  return () => {
+    throw error;
+  };
+}
+
+interface Outcome<T> {
+  readonly values: T[];
+  end: unknown;
+}
+
+function collect<T>(source: Observable<T>): Outcome<T> {
+  const outcome: Outcome<T> = { values: [], end: undefined };
+  source.subscribe({
+    next: (value) => outcome.values.push(value),
+    error: (error: unknown) => (outcome.end = error),
+    complete: () => (outcome.end = 'completed'),
+  });
+  return outcome;
+}
+
+const chunks = { a: Buffer.from('one\ntw'), b: Buffer.from('o\n'), c: Buffer.from('x\ny\nz\n'), p: Buffer.from('pa') };
+
+describe('decode', () => {
+  it('emits each frame with the chunk that ends it', () => {
+    virtual(({ cold, expectObservable, expectSubscriptions }) => {
+      const source = cold('-a-b--|', chunks);
+      expectObservable(source.pipe(decode(lines()))).toBe('-x-y--|', { x: 'one', y: 'two' });
+      expectSubscriptions(source.subscriptions).toBe('^-----!');
+    });
+  });
+
+  it('emits several frames of one chunk in a row', () => {
+    virtual(({ cold, expectObservable }) => {
+      expectObservable(cold('--c----|', chunks).pipe(decode(lines()))).toBe('--(xyz)|', { x: 'x', y: 'y', z: 'z' });
+    });
+  });
+
+  it('passes an error of the source on, and reports no frame that it cut', () => {
+    virtual(({ cold, expectObservable }) => {
+      expectObservable(cold('-a--#', chunks, 'gone').pipe(decode(lines()))).toBe('-x--#', { x: 'one' }, 'gone');
+    });
+  });
+
+  it('errors with `truncated` when the source completes inside a frame [S7]', () => {
+    virtual(({ cold, expectObservable }) => {
+      const kinds = cold('-a--|', chunks).pipe(decode(lines()));
+      const told = new Observable<string>((s) =>
+        kinds.subscribe({
+          next: (v) => s.next(v),
+          error: (e: FrameError) => s.error(e.kind),
+          complete: () => s.complete(),
+        }),
+      );
+      expectObservable(told).toBe('-x--#', { x: 'one' }, 'truncated');
+    });
+  });
+
+  it('unsubscribes from its source with its subscriber', () => {
+    virtual(({ cold, expectObservable, expectSubscriptions }) => {
+      const source = cold('-b-a-b-b', chunks);
+      expectObservable(source.pipe(decode(lines())), '----!').toBe('-y-x-', { y: 'o', x: 'one' });
+      expectSubscriptions(source.subscriptions).toBe('^---!');
+    });
+  });
+
+  it('unsubscribes from its source when the bytes are no frames', () => {
+    virtual(({ cold, expectSubscriptions }) => {
+      const source = cold('-c--c-c', chunks);
+      source.pipe(decode(lines({ maxFrameLength: 1 })), take(4)).subscribe();
+      source.pipe(decode(decoding({ next: throwing(new Error('no')) }))).subscribe({ error: () => {} });
+      expectSubscriptions(source.subscriptions).toBe(['^---!', '^!']);
+    });
+  });
+
+  it('has a decoder of its own for every subscription [S7]', () => {
+    const source = new Subject<Buffer>();
+    const frames = source.pipe(decode(lines()));
+    const [first, second] = [collect(frames), collect(frames)];
+    source.next(Buffer.from('hal'));
+    const third = collect(frames);
+    source.next(Buffer.from('f\n'));
+    expect([first.values, second.values, third.values]).to.eql([['half'], ['half'], ['f']]);
+  });
+
+  it('makes no decoder before it is subscribed to', () => {
+    let made = 0;
+    const frames = of(chunks.b).pipe(decode({ decoder: () => (made++, lines().decoder(() => {})) }));
+    expect(made).to.equal(0);
+    frames.subscribe();
+    frames.subscribe();
+    expect(made).to.equal(2);
+  });
+
+  it('emits nothing after an unsubscription inside a frame, and decodes no further', () => {
+    let decoded = 0;
+    const codec = lines();
+    const counting: Decoding<string> = {
+      decoder: (report) => {
+        const inner = codec.decoder(report);
+        return { push: (chunk) => inner.push(chunk), next: () => (decoded++, inner.next()), end: () => inner.end() };
+      },
+    };
+    const { values, end } = collect(of(Buffer.from('a\nb\nc\n')).pipe(decode(counting), take(2)));
+    expect([values, end, decoded]).to.eql([['a', 'b'], 'completed', 2]);
+  });
+
+  it('stops a synchronous source that would never end', () => {
+    let given = 0;
+    const endless = range(0, 1_000_000).pipe(map(() => (given++, Buffer.from('x\n'))));
+    expect(collect(endless.pipe(decode(lines()), take(3))).values).to.eql(['x', 'x', 'x']);
+    expect(given).to.be.below(10);
+  });
+
+  it('lets a chunk wait that comes while a frame is being emitted', () => {
+    const source = new Subject<Buffer>();
+    const seen: string[] = [];
+    source.pipe(decode(lines())).subscribe((frame) => {
+      seen.push(`<${frame}`);
+      if (frame === 'a') source.next(Buffer.from('c\nd'));
+      if (frame === 'b') source.next(Buffer.from('d\n'));
+      seen.push(`${frame}>`);
+    });
+    source.next(Buffer.from('a\nb\n'));
+    expect(seen).to.eql(['<a', 'a>', '<b', 'b>', '<c', 'c>', '<dd', 'dd>']);
+  });
+
+  it('completes after the frames when the source completes while one is being emitted', () => {
+    const source = new Subject<Buffer>();
+    const seen: string[] = [];
+    source.pipe(decode(lines())).subscribe({
+      next: (frame) => {
+        seen.push(frame);
+        if (frame === 'x') source.complete();
+      },
+      complete: () => seen.push('completed'),
+    });
+    source.next(chunks.c);
+    expect(seen).to.eql(['x', 'y', 'z', 'completed']);
+  });
+
+  it('emits the frames before the one that is broken, and then its error [S12]', () => {
+    const { values, end } = collect(of(Buffer.from('ok\nlong one\nok\n')).pipe(decode(lines({ maxFrameLength: 4 }))));
+    expect(values).to.eql(['ok']);
+    expect(end).to.include({ code: 'TCP_FRAME', kind: 'too-large' });
+  });
+
+  it('reports the frames that the codec skips, and goes on [S12]', () => {
+    const skipped: FrameError[] = [];
+    const codec = lines({ maxFrameLength: 4, onTooLarge: 'discard' });
+    const wire = of(Buffer.from('ok\nlong one\nok\n'));
+    const { values, end } = collect(wire.pipe(decode(codec, { report: (error) => skipped.push(error) })));
+    expect([values, end, skipped.map(({ kind }) => kind)]).to.eql([['ok', 'ok'], 'completed', ['too-large']]);
+    expect(collect(wire.pipe(decode(codec))).values).to.eql(['ok', 'ok']);
+  });
+
+  it('gives the same frames however the wire is cut', () => {
+    const codec = lengthPrefixed();
+    const messages = ['', 'a', 'long enough to be cut', 'z'];
+    const wire = Buffer.concat(messages.map((message) => Buffer.from(codec.encode(Buffer.from(message)))));
+    for (const { name, chunks: cut } of chunkings(wire)) {
+      const { values, end } = collect(
+        from(cut).pipe(
+          decode(codec),
+          map((frame) => frame.toString()),
+        ),
+      );
+      expect([values, end], name).to.eql([messages, 'completed']);
+    }
+  });
+
+  it('takes a frame that is falsy for a frame', () => {
+    const bits = [0, '', false, null, NaN];
+    const codec = { decoder: () => ({ push: () => {}, next: () => bits.shift(), end: () => {} }) };
+    expect(collect(of(Buffer.from('x')).pipe(decode(codec))).values).to.eql([0, '', false, null, NaN]);
+  });
+
+  it('grows no stack over many synchronous chunks and frames', () => {
+    const many = range(0, 100_000).pipe(map(() => Buffer.from('x\ny\n')));
+    expect(collect(many.pipe(decode(lines()))).values.length).to.equal(200_000);
+  });
+
+  const mistake = new Error('mistake');
+  for (const [where, codec] of Object.entries<Decoding<string>>({
+    'decoder()': { decoder: throwing(mistake) },
+    'push()': decoding({ push: throwing(mistake) }),
+    'next()': decoding({ next: throwing(mistake) }),
+    'end()': decoding({ end: throwing(mistake) }),
+  })) {
+    it(`errors with a FrameError when ${where} throws [S12]`, () => {
+      const { end } = collect(of(chunks.a).pipe(decode(codec)));
+      expect(end).to.be.instanceOf(FrameError);
+      expect(end).to.include({ kind: 'decode', cause: mistake });
+    });
+  }
+
+  it('passes a FrameError of the codec on as it is', () => {
+    const own = new FrameError('corrupt', 'bad checksum');
+    expect(collect(of(chunks.a).pipe(decode(decoding({ next: throwing(own) })))).end).to.equal(own);
+  });
+
+  it('does not end the decoder for a source that fails or goes on', () => {
+    const codec = decoding({ end: () => expect.fail('ended') });
+    expect(collect(throwError(() => 'gone').pipe(decode(codec))).end).to.equal('gone');
+    collect(concat(of(chunks.a), NEVER).pipe(decode(codec)));
+  });
+});
+
+describe('DecodeDriver', () => {
+  it('drives one decoder, made at once', () => {
+    const driver = new DecodeDriver(lines(), () => {});
+    driver.push(Buffer.from('one\ntw'));
+    expect([driver.next(), driver.next()]).to.eql(['one', undefined]);
+    expect(() => driver.end()).to.throw(FrameError, 'truncated');
+    driver.push(Buffer.from('o\n'));
+    expect(driver.next()).to.equal('two');
+    driver.end();
+  });
+});

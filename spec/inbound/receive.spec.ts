@@ -1,0 +1,695 @@
+import { expect } from 'chai';
+import type { Subscription } from 'rxjs';
+import type { Codec, Decoder } from '../../lib/codec/codec.js';
+import { lines } from '../../lib/codec/lines.js';
+import { Deque } from '../../lib/deque.js';
+import type { FrameError } from '../../lib/errors.js';
+import type { Intake } from '../../lib/inbound/intake.js';
+import type { Unused } from '../../lib/inbound/iterate.js';
+import { Receiver } from '../../lib/inbound/receive.js';
+import { fakeLink, type FakeLink } from '../support/fake-link.js';
+
+/** A connection over a fake link, wired as its owner does it. */
+interface Line {
+  readonly link: FakeLink;
+  readonly intake: Intake<string>;
+  /** What came out and went wrong, for its owner. */
+  readonly decoded: () => number;
+  readonly failures: FrameError[];
+  chunk(text: string): void;
+  over(): ReturnType<Receiver<string>['over']>;
+}
+
+interface Heard {
+  readonly frames: string[];
+  end: unknown;
+  readonly subscription: Subscription;
+}
+
+/** Resolves when the microtasks of this turn are over: demand has begun by then. */
+const turn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
+
+function made(codec: Codec<string, string> = lines()) {
+  const reports: FrameError[] = [];
+  let subscribed = 0;
+  const receiver = new Receiver<string>(codec, {
+    subscribed: () => subscribed++,
+    report: (error) => reports.push(error),
+  });
+  let epoch = 0;
+  const open = (): Line => {
+    const link = fakeLink();
+    let decoded = 0;
+    const failures: FrameError[] = [];
+    const where = { endpoint: link.endpoint, epoch: ++epoch };
+    const intake: Intake<string> = receiver.attach(link, where, {
+      decoded: () => decoded++,
+      failed: (error) => {
+        failures.push(error);
+        receiver.over(intake);
+      },
+    });
+    return {
+      ...{ link, intake, failures, decoded: () => decoded },
+      chunk: (text) => receiver.chunk(intake, Buffer.from(text)),
+      over: () => receiver.over(intake),
+    };
+  };
+  return { receiver, reports, open, subscribed: () => subscribed };
+}
+
+function hear(source: Receiver<string>['inbound'], hook: (frame: string, heard: Heard) => void = () => {}): Heard {
+  const heard = { frames: [] as string[], end: undefined } as Heard & { subscription: Subscription };
+  heard.subscription = source.subscribe({
+    next: (frame) => {
+      heard.frames.push(frame);
+      hook(frame, heard);
+    },
+    error: (error: unknown) => (heard.end = error),
+    complete: () => (heard.end = 'completed'),
+  });
+  return heard;
+}
+
+const unused = (
+  ...items: [string, Intake<string> | undefined][]
+): Deque<Unused<string, Intake<string> | undefined>> => {
+  const deque = new Deque<Unused<string, Intake<string> | undefined>>();
+  for (const [frame, origin] of items) deque.push({ frame, origin });
+  return deque;
+};
+
+/** A codec of lines whose decoder has some parts replaced. */
+function breaking(parts: Partial<Decoder<string>>): Codec<string, string> {
+  const codec = lines();
+  return {
+    encode: (message) => codec.encode(message),
+    decoder: (report) => {
+      const inner = codec.decoder(report);
+      return {
+        push: (chunk) => inner.push(chunk),
+        next: () => inner.next(),
+        end: () => inner.end(),
+        ...parts,
+      };
+    },
+  };
+}
+
+describe('Receiver', () => {
+  describe('without demand', () => {
+    it('holds one chunk and pauses its link only then [S6]', async () => {
+      const { receiver, open } = made();
+      const line = open();
+      expect(line.link.paused).to.be.false;
+      line.chunk('a\nb\n');
+      expect([line.link.paused, receiver.heldBytes, line.decoded()]).to.eql([true, 4, 0]);
+      const heard = hear(receiver.inbound);
+      await turn();
+      expect(heard.frames).to.eql(['a', 'b']);
+      expect([line.link.paused, receiver.heldBytes]).to.eql([false, 0]);
+    });
+
+    it('pauses once for all chunks that still come', async () => {
+      const { receiver, open } = made();
+      const line = open();
+      for (const text of ['a', 'b\n', 'c\n']) line.chunk(text);
+      expect([line.link.pauses, receiver.heldBytes]).to.eql([1, 5]);
+      const heard = hear(receiver.inbound);
+      await turn();
+      expect(heard.frames).to.eql(['ab', 'c']);
+      expect(line.link.resumes).to.equal(1);
+    });
+
+    it('makes no decoder', () => {
+      let made_ = 0;
+      const codec = lines();
+      const { open } = made({ encode: (m) => codec.encode(m), decoder: (r) => (made_++, codec.decoder(r)) });
+      open().chunk('a\n');
+      expect(made_).to.equal(0);
+    });
+  });
+
+  describe('with demand', () => {
+    it('decodes a chunk within the call that brings it, and pauses nothing', async () => {
+      const { receiver, open } = made();
+      const line = open();
+      const heard = hear(receiver.inbound);
+      await turn();
+      line.chunk('a\nb\nhal');
+      expect(heard.frames).to.eql(['a', 'b']);
+      expect([line.link.pauses, line.decoded()]).to.eql([0, 2]);
+      line.chunk('f\n');
+      expect(heard.frames).to.eql(['a', 'b', 'half']);
+    });
+
+    it('gives all who subscribe in one turn the same first frame [S6]', async () => {
+      const { receiver, open } = made();
+      open().chunk('a\nb\n');
+      const heard = [hear(receiver.inbound), hear(receiver.inbound)];
+      expect(heard.map(({ frames }) => frames)).to.eql([[], []]);
+      await turn();
+      expect(heard.map(({ frames }) => frames)).to.eql([['a', 'b'], ['a', 'b']]); // prettier-ignore
+    });
+
+    it('tells its owner of every subscriber', () => {
+      const { receiver, open, subscribed } = made();
+      hear(receiver.inbound);
+      hear(receiver.framesOf(open().intake));
+      expect(subscribed()).to.equal(2);
+    });
+
+    it('emits a chunk that comes while a frame is emitted after the frames before it [S1]', async () => {
+      const { receiver, open } = made();
+      const line = open();
+      const order: string[] = [];
+      const heard = hear(receiver.inbound, (frame) => {
+        order.push(`<${frame}`);
+        if (frame === 'a') line.chunk('c\nd\n');
+        order.push(`${frame}>`);
+      });
+      await turn();
+      line.chunk('a\nb\n');
+      expect(heard.frames).to.eql(['a', 'b', 'c', 'd']);
+      expect(order).to.eql(['<a', 'a>', '<b', 'b>', '<c', 'c>', '<d', 'd>']);
+      expect(line.link.paused).to.be.false;
+    });
+  });
+
+  describe('when demand ends inside a frame', () => {
+    it('by an unsubscription, the next demand goes on with the very next frame [S6]', async () => {
+      const { receiver, open } = made();
+      const line = open();
+      const first = hear(receiver.inbound, (frame, { subscription }) => {
+        if (frame === 'b') subscription.unsubscribe();
+      });
+      await turn();
+      line.chunk('a\nb\nc\nd\n');
+      expect(first.frames).to.eql(['a', 'b']);
+      expect([line.link.paused, line.decoded()]).to.eql([true, 2]);
+      const second = hear(receiver.inbound);
+      await turn();
+      expect(second.frames).to.eql(['c', 'd']);
+      expect(line.link.paused).to.be.false;
+    });
+
+    it('by a hold, no further frame comes before the release, in a later microtask [S6]', async () => {
+      const { receiver, open } = made();
+      const line = open();
+      let release = (): void => {};
+      const heard = hear(receiver.inbound, (frame) => {
+        if (frame === 'a') release = receiver.gate.hold();
+      });
+      await turn();
+      line.chunk('a\nb\n');
+      await turn();
+      expect(heard.frames).to.eql(['a']);
+      release();
+      expect(heard.frames).to.eql(['a']);
+      await turn();
+      expect(heard.frames).to.eql(['a', 'b']);
+    });
+
+    it('by a hold that is released within the same frame, it goes on in a later microtask [S6]', async () => {
+      const { receiver, open } = made();
+      const line = open();
+      const heard = hear(receiver.inbound, () => receiver.gate.hold()());
+      await turn();
+      line.chunk('a\nb\n');
+      expect(heard.frames).to.eql(['a']);
+      await turn();
+      await turn();
+      expect(heard.frames).to.eql(['a', 'b']);
+    });
+
+    it('tells the frame to the others all the same, and them the following ones', async () => {
+      const { receiver, open } = made();
+      const line = open();
+      const leaving = hear(receiver.inbound, (_, { subscription }) => subscription.unsubscribe());
+      const staying = hear(receiver.inbound);
+      await turn();
+      line.chunk('a\nb\n');
+      expect([leaving.frames, staying.frames]).to.eql([['a'], ['a', 'b']]);
+    });
+
+    it('lets somebody who subscribes then have the frames that follow [S6]', async () => {
+      const { receiver, open } = made();
+      const line = open();
+      let late: Heard | undefined;
+      hear(receiver.inbound, (frame) => {
+        if (frame === 'a') late = hear(receiver.inbound);
+      });
+      await turn();
+      line.chunk('a\nb\n');
+      expect(late?.frames).to.eql(['b']);
+    });
+  });
+
+  describe('over several connections', () => {
+    it('delivers what a dead one left before the next one’s first frame [S6]', async () => {
+      const { receiver, open } = made();
+      const first = open();
+      first.chunk('a\nb\n');
+      expect(first.over()).to.eql({ unread: 0, cut: undefined });
+      const second = open();
+      second.chunk('c\n');
+      expect(second.link.paused).to.be.true;
+      const heard = hear(receiver.inbound);
+      await turn();
+      expect(heard.frames).to.eql(['a', 'b', 'c']);
+      expect([first.link.resumes, second.link.paused]).to.eql([0, false]);
+    });
+
+    it('drops and counts the rest of a second dead one while the first one’s waits [S6]', async () => {
+      const { receiver, open } = made();
+      const [first, second] = [open(), open()];
+      first.chunk('a\n');
+      first.over();
+      second.chunk('lost\nlost');
+      expect(second.over()).to.eql({ unread: 9, cut: undefined });
+      const third = open();
+      third.chunk('c\n');
+      expect(receiver.heldBytes).to.equal(4);
+      const heard = hear(receiver.inbound);
+      await turn();
+      expect(heard.frames).to.eql(['a', 'c']);
+    });
+
+    it('has one decoder for each, and glues no half frame to the next [S7]', async () => {
+      const { receiver, reports, open } = made();
+      const heard = hear(receiver.inbound);
+      await turn();
+      const first = open();
+      first.chunk('one\nha');
+      const { cut } = first.over();
+      expect(cut).to.deep.include({ kind: 'truncated', epoch: 1, endpoint: first.link.endpoint });
+      expect(reports).to.eql([cut]);
+      const second = open();
+      second.chunk('two\n');
+      expect(heard.frames).to.eql(['one', 'two']);
+    });
+
+    it('reports a cut frame once its rest is read, and not before [S7]', async () => {
+      const { receiver, reports, open } = made();
+      const first = open();
+      first.chunk('one\nha');
+      expect(first.over().cut).to.be.undefined;
+      expect(reports).to.eql([]);
+      const heard = hear(receiver.inbound);
+      await turn();
+      expect(heard.frames).to.eql(['one']);
+      expect(reports.map(({ kind, epoch }) => [kind, epoch])).to.eql([['truncated', 1]]);
+    });
+
+    it('goes on with the next when the first dies inside a frame, after its other frames', async () => {
+      const { receiver, open } = made();
+      const [first, second] = [open(), open()];
+      const heard = hear(receiver.inbound, (frame) => {
+        if (frame === 'a') {
+          first.over();
+          second.chunk('c\n');
+        }
+      });
+      await turn();
+      first.chunk('a\nb\n');
+      expect(heard.frames).to.eql(['a', 'b', 'c']);
+    });
+
+    it('takes no chunk of a dead one any more [S10]', async () => {
+      const { receiver, open } = made();
+      const first = open();
+      first.chunk('a\n');
+      const heard = hear(receiver.inbound);
+      await turn();
+      first.over();
+      first.chunk('late\n');
+      await turn();
+      expect(heard.frames).to.eql(['a']);
+      expect([receiver.heldBytes, first.intake.heldBytes]).to.eql([0, 0]);
+    });
+  });
+
+  describe('of one connection', () => {
+    it('gives its frames alone, and completes with the last of them', async () => {
+      const { receiver, open } = made();
+      const [first, second] = [open(), open()];
+      const [one, two, all] = [
+        hear(receiver.framesOf(first.intake)),
+        hear(receiver.framesOf(second.intake)),
+        hear(receiver.inbound),
+      ];
+      await turn();
+      first.chunk('a\n');
+      second.chunk('b\n');
+      expect([one.frames, two.frames, all.frames]).to.eql([['a'], [], ['a']]);
+      first.over();
+      expect([one.frames, two.frames, all.frames]).to.eql([['a'], ['b'], ['a', 'b']]);
+      expect([one.end, two.end, all.end]).to.eql(['completed', undefined, undefined]);
+    });
+
+    it('completes at once when that is over, and takes no demand', async () => {
+      const { receiver, open } = made();
+      const first = open();
+      first.over();
+      expect(hear(receiver.framesOf(first.intake)).end).to.equal('completed');
+      expect(receiver.gate.subscribers).to.equal(0);
+    });
+
+    it('completes and does not error when the whole stream errors', async () => {
+      const { receiver, open } = made();
+      const one = hear(receiver.framesOf(open().intake));
+      receiver.close(new Error('gone'));
+      expect(one.end).to.equal('completed');
+    });
+  });
+
+  describe('a decoder that throws', () => {
+    const mistake = new Error('mistake');
+    const throwing = (): never => {
+      throw mistake;
+    };
+    const decoder: Codec<string, string> = { encode: () => Buffer.alloc(0), decoder: throwing };
+    for (const [where, codec] of Object.entries({
+      'decoder()': decoder,
+      'push()': breaking({ push: throwing }),
+      'next()': breaking({ next: throwing }),
+    })) {
+      it(`in ${where} fails its connection, once, and no other [S12]`, async () => {
+        const { receiver, reports, open } = made(codec);
+        const heard = hear(receiver.inbound);
+        await turn();
+        const line = open();
+        line.chunk('a\n');
+        line.chunk('b\n');
+        expect(line.failures.map(({ kind, cause, epoch }) => [kind, cause, epoch])).to.eql([['decode', mistake, 1]]);
+        expect([heard.frames, heard.end, reports]).to.eql([[], undefined, []]);
+      });
+    }
+
+    it('in end() is reported like a frame that was cut [S7]', async () => {
+      const { receiver, reports, open } = made(breaking({ end: throwing }));
+      hear(receiver.inbound);
+      await turn();
+      const line = open();
+      line.chunk('a\n');
+      expect(line.over().cut).to.include({ kind: 'decode', cause: mistake });
+      expect(reports.map(({ kind }) => kind)).to.eql(['decode']);
+    });
+
+    it('has emitted the frames before it, and drops those after it [S12]', async () => {
+      const { receiver, open } = made(lines({ maxFrameLength: 4 }));
+      const heard = hear(receiver.inbound);
+      await turn();
+      const line = open();
+      line.chunk('ok\nmuch too long\nok\n');
+      expect(heard.frames).to.eql(['ok']);
+      expect([line.decoded(), line.failures.length, receiver.heldBytes]).to.eql([1, 1, 0]);
+      const next = open();
+      next.chunk('next\n');
+      expect(heard.frames).to.eql(['ok', 'next']);
+    });
+
+    it('is reported, and fails nobody, when its connection is gone already [S12]', async () => {
+      const { receiver, reports, open } = made(lines({ maxFrameLength: 4 }));
+      const line = open();
+      line.chunk('ok\nmuch too long\n');
+      line.over();
+      const heard = hear(receiver.inbound);
+      await turn();
+      expect([heard.frames, line.failures]).to.eql([['ok'], []]);
+      expect(reports.map(({ kind, epoch }) => [kind, epoch])).to.eql([['too-large', 1]]);
+      open().chunk('more\n');
+      expect(heard.frames).to.eql(['ok', 'more']);
+    });
+
+    it('skips a frame and reports it, where the codec can go on [S12]', async () => {
+      const { receiver, reports, open } = made(lines({ maxFrameLength: 4, onTooLarge: 'discard' }));
+      const heard = hear(receiver.inbound);
+      await turn();
+      const line = open();
+      line.chunk('ok\nmuch too long\nok\n');
+      expect(heard.frames).to.eql(['ok', 'ok']);
+      expect(reports).to.have.length(1);
+      expect(reports[0]).to.deep.include({ kind: 'too-large', epoch: 1, endpoint: line.link.endpoint });
+      expect(line.failures).to.eql([]);
+    });
+  });
+
+  describe('given frames back', () => {
+    it('emits them first, to all, with their origin [S6]', async () => {
+      const { receiver, open } = made();
+      const line = open();
+      line.chunk('c\n');
+      receiver.giveBack(unused(['a', line.intake], ['b', undefined]));
+      const origins: unknown[] = [];
+      const heard = hear(receiver.inbound, () => origins.push(receiver.origin));
+      const one = hear(receiver.framesOf(line.intake));
+      await turn();
+      expect(heard.frames).to.eql(['a', 'b', 'c']);
+      expect(one.frames).to.eql(['a', 'c']);
+      expect(origins).to.eql([line.intake, undefined, line.intake]);
+    });
+
+    it('in front of those that wait already [S6]', async () => {
+      const { receiver, open } = made();
+      const { intake } = open();
+      receiver.giveBack(unused(['a', intake], ['b', intake], ['c', intake], ['d', intake]));
+      hear(receiver.inbound, (frame, { subscription }) => {
+        if (frame === 'b') subscription.unsubscribe();
+      });
+      await turn();
+      receiver.giveBack(unused(['a', intake], ['b', intake]));
+      const heard = hear(receiver.inbound);
+      await turn();
+      expect(heard.frames).to.eql(['a', 'b', 'c', 'd']);
+    });
+
+    it('stops among them when demand ends, and goes on from there [S6]', async () => {
+      const { receiver, open } = made();
+      const { intake } = open();
+      receiver.giveBack(unused(['a', intake], ['b', intake]));
+      hear(receiver.inbound, (_, { subscription }) => subscription.unsubscribe());
+      await turn();
+      const second = hear(receiver.inbound);
+      await turn();
+      expect(second.frames).to.eql(['b']);
+    });
+
+    it('keeps none while somebody else reads, who has seen them', async () => {
+      const { receiver, open } = made();
+      const { intake } = open();
+      const heard = hear(receiver.inbound);
+      receiver.giveBack(unused(['a', intake]));
+      await turn();
+      expect(heard.frames).to.eql([]);
+    });
+
+    it('ends only after them', async () => {
+      const { receiver, open } = made();
+      const line = open();
+      receiver.giveBack(unused(['a', line.intake]));
+      line.over();
+      let ended = 0;
+      receiver.end(
+        () => undefined,
+        () => ended++,
+      );
+      expect(ended).to.equal(0);
+      const heard = hear(receiver.inbound);
+      await turn();
+      expect([heard.frames, heard.end, ended]).to.eql([['a'], 'completed', 1]);
+    });
+
+    it('keeps none after the end', () => {
+      const { receiver } = made();
+      receiver.close();
+      receiver.giveBack(unused(['a', undefined]));
+      expect(hear(receiver.inbound)).to.deep.include({ frames: [], end: 'completed' });
+    });
+  });
+
+  describe('end()', () => {
+    const nothing = (): undefined => undefined;
+
+    it('ends at once when nothing is left', () => {
+      const { receiver } = made();
+      const heard = hear(receiver.inbound);
+      let ended = 0;
+      receiver.end(nothing, () => ended++);
+      expect([heard.end, ended]).to.eql(['completed', 1]);
+    });
+
+    it('waits until the rest is read, and then ends with the error that it is given', async () => {
+      const { receiver, open } = made();
+      const line = open();
+      line.chunk('a\nb\n');
+      line.over();
+      const error = new Error('gone');
+      let ended = 0;
+      receiver.end(
+        () => error,
+        () => ended++,
+      );
+      expect(ended).to.equal(0);
+      const heard = hear(receiver.inbound);
+      await turn();
+      expect([heard.frames, heard.end, ended]).to.eql([['a', 'b'], error, 1]);
+    });
+
+    it('is told the frame that the last connection cut [S7]', async () => {
+      for (const readBefore of [true, false]) {
+        const { receiver, open } = made();
+        let heard = readBefore ? hear(receiver.inbound) : undefined;
+        await turn();
+        const line = open();
+        line.chunk('ha');
+        line.over();
+        receiver.end((cut) => cut);
+        heard ??= hear(receiver.inbound);
+        await turn();
+        expect(heard.end).to.include({ kind: 'truncated' });
+      }
+    });
+
+    it('is not told the frame that an earlier connection cut', async () => {
+      const { receiver, open } = made();
+      const heard = hear(receiver.inbound);
+      await turn();
+      const first = open();
+      first.chunk('ha');
+      first.over();
+      const second = open();
+      second.chunk('whole\n');
+      second.over();
+      receiver.end((cut) => cut);
+      expect(heard.end).to.equal('completed');
+    });
+
+    it('is not told it either when the last connection ended with bytes that were no frames', async () => {
+      const { receiver, open } = made(lines({ maxFrameLength: 4 }));
+      const heard = hear(receiver.inbound);
+      await turn();
+      const first = open();
+      first.chunk('ha');
+      first.over();
+      open().chunk('much too long\n');
+      receiver.end((cut) => cut);
+      expect(heard.end).to.equal('completed');
+    });
+
+    it('inside a frame waits for the frames after it', async () => {
+      const { receiver, open } = made();
+      const line = open();
+      const ends: unknown[] = [];
+      const heard = hear(receiver.inbound, (frame, now) => {
+        if (frame === 'a') {
+          line.over();
+          receiver.end(nothing);
+        }
+        ends.push(now.end);
+      });
+      await turn();
+      line.chunk('a\nb\n');
+      expect(heard.frames).to.eql(['a', 'b']);
+      expect([heard.end, ends]).to.eql(['completed', [undefined, undefined]]);
+    });
+
+    it('tells its end once, also when it is closed then or was closed before', () => {
+      const { receiver } = made();
+      let ended = 0;
+      receiver.end(nothing, () => ended++);
+      receiver.close(new Error('late'));
+      receiver.end(nothing, () => ended++);
+      expect(ended).to.equal(1);
+    });
+
+    it('after close() still tells that it has ended', () => {
+      const { receiver } = made();
+      receiver.close();
+      let ended = 0;
+      receiver.end(nothing, () => ended++);
+      expect(ended).to.equal(1);
+    });
+  });
+
+  describe('close()', () => {
+    it('drops what waits and ends everybody now', async () => {
+      const { receiver, open } = made();
+      const line = open();
+      line.chunk('a\n');
+      const heard = hear(receiver.inbound);
+      receiver.close();
+      await turn();
+      expect([heard.frames, heard.end, receiver.heldBytes]).to.eql([[], 'completed', 0]);
+    });
+
+    it('inside a frame is the last word', async () => {
+      const { receiver, open } = made();
+      const line = open();
+      const error = new Error('enough');
+      const heard = hear(receiver.inbound, () => receiver.close(error));
+      await turn();
+      line.chunk('a\nb\n');
+      line.chunk('c\n');
+      expect([heard.frames, heard.end]).to.eql([['a'], error]);
+    });
+
+    it('while the rest waits for its reader ends that wait', () => {
+      const { receiver, open } = made();
+      const line = open();
+      line.chunk('a\n');
+      line.over();
+      let ended = 0;
+      receiver.end(
+        () => undefined,
+        () => ended++,
+      );
+      receiver.close();
+      expect([ended, hear(receiver.inbound).end]).to.eql([1, 'completed']);
+    });
+
+    it('gives a late subscriber the same end [S6]', () => {
+      const { receiver } = made();
+      const error = new Error('gone');
+      receiver.close(error);
+      receiver.close();
+      expect(hear(receiver.inbound).end).to.equal(error);
+    });
+  });
+
+  describe('discard()', () => {
+    it('drops what waits, ends nobody, and emits nothing more', async () => {
+      const { receiver, open } = made();
+      const line = open();
+      line.chunk('a\n');
+      receiver.giveBack(unused(['r', line.intake]));
+      const heard = hear(receiver.inbound);
+      receiver.discard();
+      line.chunk('b\n');
+      await turn();
+      expect([heard.frames, heard.end, receiver.heldBytes]).to.eql([[], undefined, 0]);
+    });
+
+    it('inside a frame stops there', async () => {
+      const { receiver, open } = made();
+      const line = open();
+      const heard = hear(receiver.inbound, () => receiver.discard());
+      await turn();
+      line.chunk('a\nb\n');
+      expect([heard.frames, heard.end]).to.eql([['a'], undefined]);
+    });
+  });
+
+  describe('draining', () => {
+    it('reads and discards without a subscriber', async () => {
+      const { receiver, open } = made();
+      const line = open();
+      line.chunk('a\n');
+      receiver.gate.drain();
+      await turn();
+      expect([line.decoded(), line.link.paused, receiver.heldBytes]).to.eql([1, false, 0]);
+      line.chunk('b\n');
+      expect(line.decoded()).to.equal(2);
+    });
+  });
+});

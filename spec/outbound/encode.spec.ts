@@ -1,0 +1,122 @@
+import { expect } from 'chai';
+import { of, Subject } from 'rxjs';
+import { lines } from '../../lib/codec/lines.js';
+import { FrameError } from '../../lib/errors.js';
+import { encode, encodeMessage } from '../../lib/outbound/encode.js';
+import { tape } from '../support/tape.js';
+
+/** What a call throws. */
+function thrown(call: () => unknown): FrameError {
+  try {
+    call();
+  } catch (error) {
+    expect(error).to.be.instanceOf(FrameError);
+    return error as FrameError;
+  }
+  throw new Error('it did not throw');
+}
+
+describe('encodeMessage', () => {
+  it('gives the very bytes that the codec made, in one call', () => {
+    const bytes = Uint8Array.of(1, 2);
+    const messages: unknown[] = [];
+    const message = { id: 1 };
+    const codec = { encode: (given: unknown) => (messages.push(given), bytes) };
+    expect(encodeMessage(codec, message)).to.equal(bytes);
+    expect(messages).to.eql([message]);
+  });
+
+  it('calls `encode` as a method of its codec', () => {
+    const codec = {
+      bytes: Buffer.from('x'),
+      encode() {
+        return this.bytes;
+      },
+    };
+    expect(encodeMessage(codec, 0)).to.equal(codec.bytes);
+  });
+
+  it('passes a FrameError of the codec on as it is', () => {
+    const error = new FrameError('too-large', '5 bytes');
+    expect(
+      thrown(() =>
+        encodeMessage(
+          {
+            encode: () => {
+              throw error;
+            },
+          },
+          0,
+        ),
+      ),
+    ).to.equal(error);
+  });
+
+  for (const cause of [new Error('c0ffee'), 'c0ffee', undefined]) {
+    it(`wraps ${cause instanceof Error ? 'an Error' : typeof cause} that the codec throws, whose text is in no message`, () => {
+      const error = thrown(() =>
+        encodeMessage(
+          {
+            encode: () => {
+              throw cause;
+            },
+          },
+          0,
+        ),
+      );
+      expect([error.kind, error.cause]).to.eql(['encode', cause]);
+      expect(error.message).to.equal('encode frame: the codec refused the message');
+    });
+  }
+
+  for (const [what, answer] of [
+    ['nothing', undefined],
+    ['a string', 'x'],
+    ['an array', [1]],
+    ['a promise', Promise.resolve(Buffer.alloc(1))],
+    ['other typed memory', new Uint16Array(1)],
+    ['an ArrayBuffer', new ArrayBuffer(1)],
+  ] as const) {
+    it(`refuses a codec that answers ${what}`, () => {
+      const error = thrown(() => encodeMessage({ encode: () => answer as never }, 0));
+      expect(error).to.include({ kind: 'encode', message: 'encode frame: the codec did not answer with bytes' });
+    });
+  }
+});
+
+describe('encode', () => {
+  it('makes one buffer of each message', () => {
+    const { values, ended } = tape(of('one', 'two').pipe(encode(lines())));
+    expect(values.map(String)).to.eql(['one\n', 'two\n']);
+    expect(ended).to.equal('completed');
+  });
+
+  it('gives a Buffer over the same memory where the codec answers a Uint8Array', () => {
+    const memory = Uint8Array.of(1, 2, 3);
+    const { values } = tape(of(0).pipe(encode({ encode: () => memory.subarray(1) })));
+    expect(Buffer.isBuffer(values[0])).to.equal(true);
+    memory[1] = 9;
+    expect([...values[0]!]).to.eql([9, 3]);
+  });
+
+  it('errors at the first message that the codec refuses, and lets the source go', () => {
+    const source = new Subject<string>();
+    const encoded = tape(source.pipe(encode(lines())));
+    source.next('a');
+    source.next('b\nc');
+    expect(encoded.values.map(String)).to.eql(['a\n']);
+    expect(encoded.error).to.be.instanceOf(FrameError);
+    expect(source.observed).to.equal(false);
+  });
+
+  it('passes errors and completion on, and can be subscribed anew', () => {
+    const source = new Subject<string>();
+    const encoded = source.pipe(encode(lines()));
+    const [first, second] = [tape(encoded), tape(encoded)];
+    first.stop();
+    expect(source.observed).to.equal(true);
+    const error = new Error('x');
+    source.error(error);
+    expect([first.ended, second.error]).to.eql([undefined, error]);
+  });
+});

@@ -1,0 +1,134 @@
+import { PassThrough, type Duplex } from 'node:stream';
+import type { Link, LinkEvents } from '../../lib/connection/link.js';
+import type { Endpoint } from '../../lib/errors.js';
+
+type Done = (error?: Error | null) => void;
+
+/** What a fake does with a write, before `write` returns; by default nothing, so that the spec decides when. */
+export type OnFakeWrite = (link: FakeLink, index: number) => void;
+
+/** One write as it was handed over. */
+export interface FakeLinkWrite {
+  /** The very object handed over: a spec may ask whether it was a copy. */
+  readonly batch: Uint8Array;
+  /** What it held at that moment: a slab is used again. */
+  readonly text: string;
+  /** The callback, for late and doubled calls; `confirm` and `fail` are the way for all others. */
+  readonly done: Done;
+}
+
+/** For `fakeLink`: writes are confirmed before they return. */
+export const confirmAtOnce: OnFakeWrite = (link) => link.confirm();
+
+/**
+ * A link without a stream, for specs of what stands on links: it records what is asked of it, and the spec plays the kernel and the peer.
+ *
+ * @example
+ * const link = fakeLink();
+ * link.listen(events);
+ * link.chunk('hello'); // events.chunk
+ * link.write(Buffer.from('hi'), done);
+ * link.confirm(); // done(); or link.fail(error)
+ * link.lost(error); // destroyed, then events.lost
+ */
+export function fakeLink(onWrite?: OnFakeWrite): FakeLink {
+  return new FakeLink(onWrite);
+}
+
+export class FakeLink implements Link {
+  readonly endpoint: Endpoint = { host: 'fake', port: 1 };
+  readonly raw: Duplex = new PassThrough();
+  destroyed = false;
+  /** Everything handed over, the oldest first. */
+  readonly writes: FakeLinkWrite[] = [];
+  /** How often each was called. */
+  pauses = 0;
+  resumes = 0;
+  ends = 0;
+  destroys = 0;
+  readonly #onWrite: OnFakeWrite;
+  readonly #unanswered: FakeLinkWrite[] = [];
+  #events: LinkEvents | undefined;
+
+  constructor(onWrite: OnFakeWrite = () => {}) {
+    this.#onWrite = onWrite;
+  }
+
+  /** All that was handed over, one text a write. */
+  get texts(): string[] {
+    return this.writes.map(({ text }) => text);
+  }
+
+  /** Writes that were not answered. */
+  get unanswered(): number {
+    return this.#unanswered.length;
+  }
+
+  /** Whether it would give chunks now. */
+  get paused(): boolean {
+    return this.pauses > this.resumes;
+  }
+
+  listen(events: LinkEvents): void {
+    if (this.#events !== undefined) throw new Error('it has a listener');
+    this.#events = events;
+  }
+
+  pause(): void {
+    this.pauses++;
+  }
+
+  resume(): void {
+    this.resumes++;
+  }
+
+  write(batch: Uint8Array, done: Done): void {
+    const write = { batch, done, text: Buffer.from(batch).toString('latin1') };
+    this.#unanswered.push(write);
+    this.#onWrite(this, this.writes.push(write) - 1);
+  }
+
+  end(): void {
+    this.ends++;
+  }
+
+  destroy(): void {
+    this.destroys++;
+    this.destroyed = true;
+    this.#events = undefined;
+  }
+
+  /** The kernel takes so many of the unanswered writes, the oldest first. */
+  confirm(count = 1): void {
+    for (let i = 0; i < count; i++) this.#answer()(null);
+  }
+
+  /** The oldest unanswered write fails. */
+  fail(error: Error): void {
+    this.#answer()(error);
+  }
+
+  /** Bytes come. */
+  chunk(bytes: Buffer | string): void {
+    this.#events?.chunk(Buffer.from(bytes));
+  }
+
+  /** The peer's FIN comes. */
+  fin(): void {
+    this.#events?.fin();
+  }
+
+  /** The link is over. */
+  lost(error?: Error): void {
+    const events = this.#events;
+    this.#events = undefined;
+    this.destroyed = true;
+    events?.lost(error);
+  }
+
+  #answer(): Done {
+    const write = this.#unanswered.shift();
+    if (write === undefined) throw new Error('no write waits for an answer');
+    return write.done;
+  }
+}

@@ -1,0 +1,63 @@
+/**
+ * What a spec leaves behind: sockets, servers, pipes and timers that still hold the process.
+ *
+ * Node counts a handle until the loop has closed it, one turn or a few after `destroy()`. So the wait is for turns of
+ * the loop, with a bound in turns: on a slow machine a turn takes longer, and the bound means the same.
+ */
+import Mocha from 'mocha';
+
+/** Some 30 ms: a handle that is being closed needs fewer than ten. */
+const MAX_TURNS = 10_000;
+
+// Mocha sets a timer of its own for each spec and hook, once it has returned a promise: not there at first, there later.
+const { resetTimeout, clearTimeout } = Mocha.Runnable.prototype as unknown as Record<string, () => void>;
+const timed = new Set<object>();
+Object.assign(Mocha.Runnable.prototype, {
+  resetTimeout(this: Mocha.Runnable) {
+    resetTimeout!.call(this);
+    timed.clear();
+    if (this.timeout() > 0) timed.add(this);
+  },
+  clearTimeout(this: Mocha.Runnable) {
+    clearTimeout!.call(this);
+    timed.delete(this);
+  },
+});
+
+/** The open handles that keep the process alive, by kind: `TCPSocketWrap`, `TCPServerWrap`, `PipeWrap`, `TLSWrap`, `Timeout` and their like. */
+export function openHandles(): string[] {
+  const kinds = process.getActiveResourcesInfo().filter((kind) => /tcp|pipe|tls|timeout/i.test(kind));
+  const ours = timed.size === 0 ? -1 : kinds.indexOf('Timeout');
+  return kinds.filter((_kind, at) => at !== ours).sort();
+}
+
+/**
+ * Resolves once no more handles are open than `before`, a result of `openHandles()`; rejects naming those that stay.
+ *
+ * @example
+ * const before = openHandles();
+ * // open, use and close
+ * await noneLeft(before);
+ */
+export async function noneLeft(before: readonly string[]): Promise<void> {
+  if (await until(() => surplus(before).length === 0)) return;
+  throw new Error(`still open: ${surplus(before).join(', ')}`);
+}
+
+/** Turns of the event loop until the condition holds; `false` when it never did. */
+export async function until(condition: () => boolean, maxTurns = MAX_TURNS): Promise<boolean> {
+  for (let turns = 0; turns < maxTurns; turns++) {
+    if (condition()) return true;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  return condition();
+}
+
+function surplus(before: readonly string[]): string[] {
+  const known = [...before];
+  return openHandles().filter((kind) => {
+    const at = known.indexOf(kind);
+    if (at >= 0) known.splice(at, 1);
+    return at < 0;
+  });
+}
