@@ -1,38 +1,82 @@
 /** Servers that need a process of their own. */
-import { fork, spawn } from 'node:child_process';
+import { fork, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { fileURLToPath } from 'node:url';
+import { fromEvent, takeUntil, type Observable } from 'rxjs';
 import { atEnd } from './fixture.js';
+import { tape } from './tape.js';
 
-/** What the resetting server saw on one connection. */
-export interface ConnectionReport {
-  /** Of the whole frames, in the order in which they came. */
-  readonly numbers: readonly number[];
-  readonly torn: boolean;
+/** What the resetting server saw so far. */
+export interface ResettingReport {
+  readonly connections: readonly ConnectionReport[];
+  readonly resetsLeft: number;
+  /** How many different numbers it has seen. */
+  readonly arrived: number;
 }
 
-/** Starts `reset-server.mjs`, which resets its first connections at places that the seed decides. */
-export async function resetServer(
-  seed: number,
-  resets: number,
-): Promise<{ readonly port: number; report(): Promise<readonly ConnectionReport[]> }> {
-  const child = fork(script('reset-server.mjs'), [String(seed), String(resets)], { execArgv: [] });
-  atEnd(async () => {
-    const exited = once(child, 'exit');
-    child.disconnect();
-    await exited;
-  });
-  const [{ port }] = (await once(child, 'message')) as [{ port: number }];
+/** What it saw on one connection: of the whole frames the numbers, and how many of them were not as expected. */
+export interface ConnectionReport {
+  readonly first: number;
+  readonly last: number;
+  readonly count: number;
+  readonly gaps: number;
+  readonly torn: number;
+}
+
+/** Starts `resetting-server.mjs`, which resets its connections at numbers that the seed decides. */
+export async function resettingServer(options: {
+  readonly frames: number;
+  readonly resets: number;
+  readonly seed: number;
+}): Promise<{ readonly port: number; report(): Promise<ResettingReport> }> {
+  const server = await otherProcess<ResettingReport>('resetting-server', options);
   return {
-    port,
-    report: async () => {
-      const answer = once(child, 'message');
-      child.send('report');
-      const [{ connections }] = (await answer) as [{ connections: ConnectionReport[] }];
-      return connections;
+    port: server.port,
+    report: () => {
+      server.tell('report');
+      return server.report();
     },
   };
+}
+
+/** The frame of this number and size as `resetting-server.mjs` expects it. */
+export function numbered(number: number, size: number): Buffer {
+  const body = Buffer.alloc(size, number & 0xff);
+  body.writeUInt32BE(number);
+  return body;
+}
+
+/** A server in a process of its own: its kernel side goes on while the spec's loop is busy, and its memory is not the spec's. */
+export interface OtherProcess<Report> {
+  readonly port: number;
+  /** What it says next. */
+  report(): Promise<Report>;
+  tell(message: string): void;
+}
+
+/** Starts `<name>.mjs`, which says `{ port }` first. It is ended with the spec. */
+export async function otherProcess<Report = never>(name: string, options: object = {}): Promise<OtherProcess<Report>> {
+  const child = fork(script(`${name}.mjs`), [JSON.stringify(options)], { execArgv: [] });
+  atEnd(async () => {
+    if (child.exitCode !== null) return;
+    const exited = once(child, 'exit');
+    child.kill();
+    await exited;
+  });
+  const said = tape(messagesOf(child));
+  let heard = 0;
+  const { port } = (await said.at(heard++)) as { port: number };
+  return {
+    port,
+    report: () => said.at(heard++) as Promise<Report>,
+    tell: (message) => void child.send(message),
+  };
+}
+
+/** Ends with the process, so that nobody waits for what it does not say any more. */
+function messagesOf(child: ChildProcess): Observable<unknown> {
+  return fromEvent(child, 'message', (message: unknown) => message).pipe(takeUntil(fromEvent(child, 'exit')));
 }
 
 /** Starts `full-queue.mjs`: whoever dials its port stays in the connect phase. */

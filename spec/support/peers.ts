@@ -7,12 +7,11 @@
  *     const peer = await server.accepted();
  *     await peer.send('one\n');
  */
-import { fork, type ChildProcess } from 'node:child_process';
 import * as net from 'node:net';
-import { fileURLToPath } from 'node:url';
 import { firstValueFrom, type Observable, type Subscription } from 'rxjs';
 import type { Connection, ReconnectConfig, TcpSocket } from '../../lib/index.js';
-import { noneLeft, openHandles, until } from './leaks.js';
+import { atEnd, leavesNothingOpen } from './fixture.js';
+import { until } from './leaks.js';
 
 /** Dials again at once, so that a spec waits for nothing. */
 export const SOON: ReconnectConfig = { initialDelay: 1, maxDelay: 1 };
@@ -54,23 +53,15 @@ type Ends = { destroy(): void } | { close(): unknown } | { unsubscribe(): void }
 
 /** Call it in a `describe`. After each spec it closes what is left, and fails the spec if a handle stays open all the same. */
 export function peers(): Bench {
-  const ends: (() => unknown)[] = [];
-  let before: string[] = [];
-  beforeEach(() => {
-    before = openHandles();
-  });
-  afterEach(async () => {
-    for (const end of ends.splice(0).reverse()) await end();
-    await noneLeft(before);
-  });
+  leavesNothingOpen();
   return {
     serve: async () => {
       const server = await listen();
-      ends.push(() => server.close());
+      atEnd(() => server.close());
       return server;
     },
     track: (thing) => {
-      ends.push(() => {
+      atEnd(() => {
         if ('close' in thing) return thing.close();
         if ('destroy' in thing) thing.destroy();
         else thing.unsubscribe();
@@ -250,53 +241,4 @@ export function live<In, Out>(socket: TcpSocket<In, Out>): Promise<Connection<In
 /** Resolves once that many bytes have come into this process. */
 export function arrived(connection: Connection<unknown, never>, bytes: number): Promise<void> {
   return eventually(() => (connection.raw as net.Socket).bytesRead >= bytes);
-}
-
-/** A server in a process of its own, so that what is measured here is the client's alone. */
-export interface OtherProcess<Report> {
-  readonly port: number;
-  /** What it has to say; each is one message of it, in order. */
-  report(): Promise<Report>;
-  tell(message: object): void;
-  close(): Promise<void>;
-}
-
-/** Starts `spec/support/<name>.mjs`, which says `{ port }` first. */
-export async function otherProcess<Report>(name: string, options: object = {}): Promise<OtherProcess<Report>> {
-  const script = fileURLToPath(new URL(`./${name}.mjs`, import.meta.url));
-  const child = fork(script, [JSON.stringify(options)], {
-    execArgv: [],
-    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-  });
-  const said = messagesOf<unknown>(child);
-  const { port } = (await said()) as { port: number };
-  return {
-    port,
-    report: () => said() as Promise<Report>,
-    tell: (message) => void child.send(message),
-    close: () =>
-      new Promise((resolve) => {
-        if (child.exitCode !== null) return resolve();
-        child.once('exit', () => resolve());
-        child.kill();
-      }),
-  };
-}
-
-function messagesOf<T>(child: ChildProcess): () => Promise<T> {
-  const waiting: T[] = [];
-  const takers: { readonly resolve: (message: T) => void; readonly reject: (error: Error) => void }[] = [];
-  child.on('message', (message: T) => {
-    const taker = takers.shift();
-    if (taker === undefined) waiting.push(message);
-    else taker.resolve(message);
-  });
-  child.once('exit', (code) => {
-    for (const { reject } of takers.splice(0)) reject(new Error(`the other process ended with ${code}`));
-  });
-  return () => {
-    const message = waiting.shift();
-    if (message !== undefined) return Promise.resolve(message);
-    return new Promise((resolve, reject) => takers.push({ resolve, reject }));
-  };
 }
