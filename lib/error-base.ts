@@ -142,10 +142,20 @@ export function codeOf(cause: unknown): string | undefined {
   }
 }
 
-/** The code of a cause, for the end of a message. */
+/** The code of a cause, or its name if it has none, for the end of a message. */
 export function codeSuffix(cause: unknown): string {
-  const code = codeOf(cause);
-  return code === undefined ? '' : ` (${code})`;
+  const word = codeOf(cause) ?? nameOf(cause);
+  return word === undefined ? '' : ` (${word})`;
+}
+
+/** The `name` of an error that says more than "Error", if it is a plain word. */
+function nameOf(cause: unknown): string | undefined {
+  try {
+    const name = cause instanceof Error && cause.name;
+    return typeof name === 'string' && name !== 'Error' && /^[A-Z][A-Za-z0-9]{0,59}$/.test(name) ? name : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Causes shown of one error: a chain may come back to itself. */

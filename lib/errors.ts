@@ -136,8 +136,8 @@ export class WriteStallError extends TcpErrorBase {
 }
 
 /**
- * A message was accepted and was not written: its retries are used up, it was withdrawn, or the socket ended; `cause` says why, except for retries. It
- * comes on `errors`, with the message as `undelivered`, and its `write()` rejects with it.
+ * A message was accepted and was not written: its retries are used up, it was withdrawn, or the socket ended. `cause` says why: the last loss, the
+ * reason of the withdrawal, or what ended the socket. It comes on `errors`, with the message as `undelivered`, and its `write()` rejects with it.
  *
  * @example
  * import { tcpSocket } from 'rx-tcp';
@@ -158,7 +158,7 @@ export class WriteError extends MessageError {
   readonly attempts: number;
 
   constructor(fate: Fate, attempts: number, context: ErrorContext, undelivered?: unknown) {
-    super(`message not written (${fate}, ${String(attempts)} failed attempts)`, context, undelivered);
+    super(`message not written: ${fate} after ${attempts} attempts${codeSuffix(context.cause)}`, context, undelivered);
     this.fate = fate;
     this.attempts = attempts;
   }
@@ -221,7 +221,7 @@ export class FrameError extends StacklessError {
   readonly detail: string;
 
   constructor(kind: FrameErrorKind, detail: string, context: ErrorContext = {}) {
-    super(`${kind} frame: ${detail}`, context);
+    super(`${kind} frame: ${detail}${codeSuffix(context.cause)}`, context);
     this.kind = kind;
     this.detail = detail;
   }

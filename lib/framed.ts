@@ -20,7 +20,7 @@ import type { Receiver } from './inbound/receive.js';
 import type { Counters } from './monitor/stats.js';
 import { DirectWrites } from './outbound/direct-writes.js';
 import { encodeMessage } from './outbound/encode.js';
-import { quiet } from './outbound/outlet.js';
+import { quiet } from './quiet.js';
 
 /** How a connection ended. */
 export interface Ending {

@@ -179,7 +179,7 @@ export class Lifeline<In, Out> {
     this.detach();
     if (dropped) monitor.counters.drops++;
     monitor.errors.report(error);
-    if (dropped) monitor.counters.framesRetried += outlet.rewind();
+    if (dropped) monitor.counters.framesRetried += outlet.rewind(error);
     changed();
   }
 

@@ -1,7 +1,7 @@
 /**
  * The one place where options are read, checked, completed with defaults and frozen. The caller's object is left as it is.
  */
-import type * as net from 'node:net';
+import * as net from 'node:net';
 import { callable, flag, given, integer, milliseconds, number, oneOf, refused, text, type Given } from './check.js';
 import { bytes } from './codec/bytes.js';
 import type { Codec } from './codec/codec.js';
@@ -106,7 +106,7 @@ export function resolveSocketOptions(value: unknown = {}, names: readonly string
     noDelay: flag('socket.noDelay', options.noDelay, true),
     keepAlive: flag('socket.keepAlive', options.keepAlive, true),
     keepAliveInitialDelay: milliseconds('socket.keepAliveInitialDelay', options.keepAliveInitialDelay, 30_000, 1_000),
-    localAddress: text('socket.localAddress', options.localAddress),
+    localAddress: address('socket.localAddress', options.localAddress),
     localPort:
       options.localPort === undefined ? undefined : integer('socket.localPort', options.localPort, 0, 0, 65_535),
     family,
@@ -120,6 +120,11 @@ export function resolveSocketOptions(value: unknown = {}, names: readonly string
     ),
   };
   return Object.freeze(Object.assign(Object.create(null) as Record<string, unknown>, resolved));
+}
+
+function address(option: string, value: unknown): string | undefined {
+  if (value === undefined || (typeof value === 'string' && net.isIP(value) > 0)) return value;
+  throw refused(option, 'an IP address', value);
 }
 
 const SOCKET_OPTIONS: readonly string[] = (

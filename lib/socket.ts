@@ -17,8 +17,8 @@ export interface TcpSocket<In = Buffer, Out = Bytes> extends AsyncIterable<In>, 
   /** The current status first, also to late subscribers; completes after `closed`. */
   readonly status: Observable<ConnectionStatus>;
   /**
-   * Whether the write buffer has room for anything at all: the sign for sources that can wait. The current value first. A message larger than
-   * what is free is refused all the same; `writeAll()` waits until it fits.
+   * Whether the write buffer has room: the sign for sources that can wait. The current value first. It does not know how large the next message
+   * is, so that one larger than what is free is refused all the same; then it is false until that much is free. `writeAll()` waits until each fits.
    */
   readonly writable: Observable<boolean>;
   /** The live connection first, then each new one. */

@@ -13,7 +13,7 @@ import { Receiver } from './inbound/receive.js';
 import { ErrorLog } from './monitor/error-log.js';
 import { list, type Listed } from './monitor/registry.js';
 import { newCounters, readSnapshot, readStats, type Counters, type SocketSnapshot } from './monitor/stats.js';
-import { quiet } from './outbound/outlet.js';
+import { quiet } from './quiet.js';
 import { resolvePort, resolveSocketOptions, resolveStreams } from './resolve-config.js';
 
 /** Options of {@link tcpServer}. */
@@ -44,7 +44,10 @@ export interface TcpServer<In = Buffer, Out = Bytes> {
   readonly connections: Observable<Connection<In, Out>>;
   /** Where it listens, once it does; for a `path` that is the address. Rejects with a {@link ConnectError} if it cannot; it may be ignored. */
   readonly listening: Promise<net.AddressInfo>;
-  /** What went wrong with a connection: its loss, a frame that was cut or skipped. It ends nothing and replays the newest 100. */
+  /**
+   * What went wrong with a connection: its loss by anything but a FIN, a frame that was cut or skipped. It ends nothing and replays the newest 100.
+   * How each connection ended is in its `closed`.
+   */
   readonly errors: Observable<TcpError>;
   /** Stops listening and ends every connection; those that are left after `timeout` ms (default `endTimeout`, 0 is at once) are destroyed. Always resolves. */
   close(options?: { readonly timeout?: number }): Promise<void>;
@@ -154,7 +157,8 @@ class Listener<In, Out> implements TcpServer<In, Out> {
         unlist();
         this.#open.delete(connection);
         receiver.end(() => undefined); // what was read and waits for its reader outlives the connection
-        if (!asAsked) this.#errorLog.report(reason ?? lost);
+        const goodbye = reason === undefined && lost.clean; // how most clients leave: no error
+        if (!asAsked && !goodbye) this.#errorLog.report(reason ?? lost);
       },
     });
     const entry: Listed = { name: this.#name, snapshot: () => snapshotOf(connection, counters, receiver, this.#name) };

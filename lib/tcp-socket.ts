@@ -25,8 +25,9 @@ import { list, type Listed } from './monitor/registry.js';
 import { readSnapshot, readStats, type SocketSnapshot, type SocketStats } from './monitor/stats.js';
 import type { ConnectionStatus } from './monitor/status.js';
 import { onAbort } from './on-abort.js';
-import { Outlet, quiet, type OutletEvents, type WriteOptions } from './outbound/outlet.js';
+import { Outlet, type OutletEvents, type WriteOptions } from './outbound/outlet.js';
 import { writeAll } from './outbound/write-all.js';
+import { quiet } from './quiet.js';
 import { resolveConfig } from './resolve-config.js';
 import type { TcpSocket } from './socket.js';
 

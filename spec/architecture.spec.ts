@@ -12,7 +12,7 @@ import ts from 'typescript';
  * above its own, never from its own row or below. Only the type imports of `config` may name any row.
  */
 const LAYERS: readonly (readonly string[])[] = [
-  ['error-base', 'deque', 'turn', 'on-abort'],
+  ['error-base', 'deque', 'turn', 'on-abort', 'quiet'],
   ['errors'],
   ['check'],
   ['codec'],

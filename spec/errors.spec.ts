@@ -80,7 +80,7 @@ const FAMILY: readonly Kind[] = [
   },
   {
     ...{ name: 'WriteError', code: 'TCP_WRITE', facts: { fate: 'unknown', attempts: 3 } },
-    message: /^message not written \(unknown, 3 failed attempts\)$/,
+    message: /^message not written: unknown after 3 attempts( \(E[A-Z]+\))?$/,
     make: (context) => new WriteError('unknown', 3, context, Buffer.from(SECRET)),
   },
   {

@@ -80,7 +80,7 @@ const OTHERS: readonly (readonly [path: string, expected: string, bad: readonly 
   ['socket', 'an object', [true, 1, 'no', null, []]],
   ['socket.noDelay', 'true or false', NOT_FLAGS],
   ['socket.keepAlive', 'true or false', NOT_FLAGS],
-  ['socket.localAddress', 'a string that is not empty', NOT_TEXTS],
+  ['socket.localAddress', 'an IP address', [...NOT_TEXTS, 'localhost', '1.2.3', '[::1]']],
   ['socket.lookup', 'a function', NOT_FUNCTIONS],
   ['socket.autoSelectFamily', 'true or false', NOT_FLAGS],
 ];

@@ -11,6 +11,7 @@ import { Deque } from '../deque.js';
 import { ClosedError, OverflowError, WriteError } from '../errors.js';
 import type { ErrorContext, Fate, FrameError, TcpError } from '../errors.js';
 import { onAbort } from '../on-abort.js';
+import { quiet } from '../quiet.js';
 import { resolveSignal } from '../resolve-config.js';
 import { encodeMessage } from './encode.js';
 import type { FrameTerms, Loss, QueueConfig, QueuedFrame } from './queued-frame.js';
@@ -55,6 +56,8 @@ export class Outlet<Out> implements BatchSource {
   readonly #closing = new Set<(error: ClosedError) => void>();
   #closed = false;
   #admitting = false;
+  /** Bytes of the largest message that was refused for want of room, until that much is free. */
+  #wanted = 1;
 
   constructor(config: OutletConfig<Out>, events: OutletEvents) {
     this.#config = config;
@@ -70,9 +73,9 @@ export class Outlet<Out> implements BatchSource {
     });
   }
 
-  /** Whether there is room for a message, and a socket to take it. */
+  /** Whether there is room for a message, one as large as the last refused if there was one, and a socket to take it. */
   get writable(): boolean {
-    return !this.#closed && this.queue.hasRoom(1);
+    return !this.#closed && this.queue.hasRoom(this.#wanted);
   }
 
   /** Encodes and queues a message. It is refused, and its `settled` called at once, if it cannot be encoded or there is no room. */
@@ -98,8 +101,10 @@ export class Outlet<Out> implements BatchSource {
   /** Queues an encoded message; `undefined` if it is refused. */
   enqueue(message: Out, bytes: Uint8Array, terms: FrameTerms | undefined): QueuedFrame | undefined {
     const frame = this.queue.enqueue(bytes, message, terms);
-    if (frame === undefined) this.#refuse(new OverflowError('unsent', this.#events.where(), message), terms);
-    else if (this.queue.waitingFrames === 1 || !this.queue.hasRoom(1)) this.#events.accepted();
+    if (frame === undefined) {
+      this.#want(bytes.length);
+      this.#refuse(new OverflowError('unsent', this.#events.where(), message), terms);
+    } else if (this.queue.waitingFrames === 1 || !this.queue.hasRoom(1)) this.#events.accepted();
     return frame;
   }
 
@@ -159,9 +164,9 @@ export class Outlet<Out> implements BatchSource {
     this.#changed();
   }
 
-  /** The connection is lost; returns how many frames will be written again. */
-  rewind(): number {
-    const again = this.queue.rewind();
+  /** The connection is lost by this error; returns how many frames will be written again. */
+  rewind(cause?: TcpError): number {
+    const again = this.queue.rewind(cause);
     this.#changed();
     return again;
   }
@@ -181,8 +186,8 @@ export class Outlet<Out> implements BatchSource {
     this.#changed();
   }
 
-  #withdraw(frame: QueuedFrame, reason: unknown): void {
-    this.queue.withdraw(frame, reason);
+  #withdraw(frame: QueuedFrame, cause: unknown): void {
+    this.queue.withdraw(frame, cause);
     this.#changed();
   }
 
@@ -191,7 +196,16 @@ export class Outlet<Out> implements BatchSource {
     terms?.settled?.(error);
   }
 
+  /** A source that heeds `writable` must not be told that there is room, and then be refused again. */
+  #want(bytes: number): void {
+    if (bytes <= this.#wanted || bytes > this.#config.writeBuffer.bytes) return;
+    const told = this.writable;
+    this.#wanted = bytes;
+    if (told) this.#events.changed();
+  }
+
   #changed(): void {
+    if (this.queue.hasRoom(this.#wanted)) this.#wanted = 1;
     for (let flush = this.#flushes.first; flush !== undefined; flush = this.#flushes.first) {
       if (this.queue.oldest <= flush.place) break;
       this.#flushes.shift();
@@ -217,13 +231,6 @@ export class Outlet<Out> implements BatchSource {
   #lossError(frame: QueuedFrame, fate: Fate, loss: Loss): TcpError {
     const where = this.#events.where();
     if (loss.why === 'evicted') return new OverflowError(fate, where, frame.message);
-    const cause = loss.why === 'withdrawn' ? loss.reason : loss.why === 'closed' ? loss.cause : undefined;
-    return new WriteError(fate, frame.attempts, { ...where, cause }, frame.message);
+    return new WriteError(fate, frame.attempts, { ...where, cause: loss.cause }, frame.message);
   }
-}
-
-/** The same promise, which its caller may ignore: a rejection that nobody handles is no crash. */
-export function quiet<T>(promise: Promise<T>): Promise<T> {
-  promise.catch(() => undefined);
-  return promise;
 }

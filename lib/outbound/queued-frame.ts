@@ -8,7 +8,7 @@ export interface FrameTerms {
   /** Instead of the queue's. */
   readonly retryLimit: number | undefined;
   /** The user has withdrawn it, for this reason; it goes as soon as it is not in flight. */
-  withdrawn?: { readonly reason: unknown };
+  withdrawn?: { readonly cause: unknown };
 }
 
 /** One accepted message on its way. There may be 100,000 of them, so that it is small. */
@@ -25,11 +25,11 @@ export interface QueuedFrame {
 }
 
 /** Why a frame leaves the queue without having been written. */
-export type Loss =
-  | { readonly why: 'evicted' }
-  | { readonly why: 'withdrawn'; readonly reason: unknown }
-  | { readonly why: 'retries' }
-  | { readonly why: 'closed'; readonly cause: unknown };
+export interface Loss {
+  readonly why: 'evicted' | 'withdrawn' | 'retries' | 'closed';
+  /** The reason of the withdrawal, the loss after the last retry, or what closed the socket. */
+  readonly cause?: unknown;
+}
 
 /** How a queue is bounded, and how often it writes again. */
 export interface QueueConfig {

@@ -130,8 +130,8 @@ export class WriteQueue {
     }
   }
 
-  /** The connection is lost: what was in flight is put back in front, in order, save what may not be written again. Returns how many are put back. */
-  rewind(): number {
+  /** The connection is lost, by this cause: what was in flight is put back in front, in order, save what may not be written again. Returns how many are put back. */
+  rewind(cause?: unknown): number {
     const batch = this.#inFlight;
     this.#inFlight = [];
     this.#inFlightBytes = 0;
@@ -142,8 +142,8 @@ export class WriteQueue {
       if (frame === undefined) continue;
       frame.attempts++;
       const { withdrawn, retryLimit = this.#retryLimit } = frame.terms ?? {};
-      if (withdrawn !== undefined) lost.push([frame, { why: 'withdrawn', reason: withdrawn.reason }]);
-      else if (afterLoss(frame.attempts, retryLimit) === 'give-up') lost.push([frame, { why: 'retries' }]);
+      if (withdrawn !== undefined) lost.push([frame, { why: 'withdrawn', cause: withdrawn.cause }]);
+      else if (afterLoss(frame.attempts, retryLimit) === 'give-up') lost.push([frame, { why: 'retries', cause }]);
       else {
         frame.state = 'waiting';
         this.#waiting.unshift(frame);
@@ -155,12 +155,12 @@ export class WriteQueue {
   }
 
   /** Takes a frame out that is not in flight; one in flight goes out if its connection is lost. */
-  withdraw(frame: QueuedFrame, reason: unknown): void {
+  withdraw(frame: QueuedFrame, cause: unknown): void {
     if (frame.state === 'done' || frame.terms === undefined) return;
-    frame.terms.withdrawn = { reason };
+    frame.terms.withdrawn = { cause };
     if (frame.state !== 'waiting') return;
     this.#gaps++;
-    this.#lose(frame, { why: 'withdrawn', reason });
+    this.#lose(frame, { why: 'withdrawn', cause });
     this.#trim();
     this.#tellLeaving();
   }

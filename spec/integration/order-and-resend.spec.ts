@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { expect } from 'chai';
-import { lengthPrefixed, tcpSocket, WriteError, type TcpSocketConfig } from '../../lib/index.js';
+import { ConnectionLostError, lengthPrefixed, tcpSocket, WriteError, type TcpSocketConfig } from '../../lib/index.js';
 import { numbered, resettingServer } from '../support/child-server.js';
 import { FakeDials, FakeStream, nodeError, type OnWrite } from '../support/fake-stream.js';
 import { kept, leavesNothingOpen, outcome, turns } from '../support/fixture.js';
@@ -161,6 +161,7 @@ describe('resending', () => {
     ]);
     expect(outcomes.map((error) => (error as WriteError).attempts)).to.deep.equal([1, 3, 5]);
     expect(outcomes.map((error) => (error as WriteError).fate)).to.deep.equal(['unknown', 'unknown', 'unknown']);
+    for (const error of outcomes) expect((error as WriteError).cause).to.be.instanceOf(ConnectionLostError);
     const handed = dials.streams.flatMap(({ texts }) => texts).join('|');
     expect(handed.match(/never again/g)).to.have.length(1);
     expect(handed.match(/twice/g)).to.have.length(3);

@@ -94,19 +94,23 @@ describe('tcpServer()', () => {
     const server = serving(tcpServer({ host, codec: lines({ maxFrameLength: 3 }) }));
     const [connections, errors] = [tape(server.connections), tape(server.errors)];
     const { port } = await server.listening;
+    const goodbye = await client(port);
+    goodbye.raw.end();
+    const ended = await (await connections.at(0)).closed;
+    expect(ended).to.be.instanceOf(ConnectionLostError).and.to.include({ clean: true, epoch: 1 });
     const first = await client(port);
-    first.raw.end();
-    const lost = await (await connections.at(0)).closed;
-    expect(lost).to.be.instanceOf(ConnectionLostError).and.to.include({ clean: true, epoch: 1 });
+    first.raw.resetAndDestroy();
+    const lost = await (await connections.at(1)).closed;
+    expect(lost).to.be.instanceOf(ConnectionLostError).and.to.include({ clean: false, epoch: 2 });
     const second = await client(port);
-    tape((await connections.at(1)).inbound);
+    tape((await connections.at(2)).inbound);
     second.raw.write('too long\n');
     await once(second.raw, 'close');
     expect(errors.values[0]).to.equal(lost);
-    expect(errors.values[1]).to.be.instanceOf(FrameError).and.to.include({ kind: 'too-large', epoch: 2 });
+    expect(errors.values[1]).to.be.instanceOf(FrameError).and.to.include({ kind: 'too-large', epoch: 3 });
     expect(errors.values).to.have.length(2);
     await client(port);
-    await connections.at(2);
+    await connections.at(3);
   });
 
   it('survives peers that reset at once, over and over [S9]', async () => {

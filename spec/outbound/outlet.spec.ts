@@ -1,7 +1,8 @@
 import { expect } from 'chai';
 import { lines } from '../../lib/codec/lines.js';
 import { ClosedError, ConfigError, FrameError, OverflowError, WriteError, type TcpError } from '../../lib/errors.js';
-import { Outlet, quiet, type OutletConfig } from '../../lib/outbound/outlet.js';
+import { Outlet, type OutletConfig } from '../../lib/outbound/outlet.js';
+import { quiet } from '../../lib/quiet.js';
 import { outcome, turns } from '../support/fixture.js';
 
 const WHERE = { endpoint: { host: 'db', port: 1 }, epoch: 3 };
@@ -81,6 +82,18 @@ describe('Outlet', () => {
       expect(refused[0]).to.include({ ...WHERE, kind: 'encode' });
       expect(heard).to.eql(refused);
       expect([told, take()]).to.eql([['refused', 'accepted'], ['c\n']]);
+    });
+
+    it('is not writable after a refusal until as much is free as was refused', () => {
+      const { outlet, take } = rig({ writeBuffer: { frames: 9, bytes: 10 } });
+      const offered = ['1234567', '12345', '123456789AB'].map((message) => outlet.offer(message) !== undefined);
+      expect([offered, outlet.writable]).to.eql([[true, false, false], false]);
+      outlet.offer('x');
+      expect(outlet.writable).to.equal(false);
+      take();
+      outlet.confirm();
+      expect([outlet.writable, outlet.offer('12345678')?.message]).to.eql([true, '12345678']);
+      expect(outlet.writable).to.equal(true);
     });
 
     it('refuses one for which there is no room, and hands it back [S3] [S5]', () => {

@@ -4,7 +4,8 @@ import { expect } from 'chai';
 import { from, Observable, of, range, Subject, throwError, type ObservableInput } from 'rxjs';
 import { toBytes } from '../../lib/codec/to-bytes.js';
 import { ClosedError, ConfigError, FrameError, OverflowError, WriteError, type TcpError } from '../../lib/errors.js';
-import { Outlet, quiet, type OutletConfig } from '../../lib/outbound/outlet.js';
+import { Outlet, type OutletConfig } from '../../lib/outbound/outlet.js';
+import { quiet } from '../../lib/quiet.js';
 import { writeAll } from '../../lib/outbound/write-all.js';
 import { outcome, turns } from '../support/fixture.js';
 

@@ -353,7 +353,7 @@ describe('WriteQueue', () => {
           expect([queue.rewind(), frame?.attempts, frame?.state]).to.eql([1, i + 1, 'waiting']);
         }
         expect([take(), queue.rewind()]).to.eql([['a'], 0]);
-        expect(lost).to.eql([{ name: 'a', fate: 'unknown', loss: { why: 'retries' } }]);
+        expect(lost).to.eql([{ name: 'a', fate: 'unknown', loss: { why: 'retries', cause: undefined } }]);
         expect([frame?.attempts, frame?.state, queue.frames, queue.bytes]).to.eql([limit + 1, 'done', 0, 0]);
         expect([settled, take()]).to.eql([[], []]);
       });
@@ -409,7 +409,7 @@ describe('WriteQueue', () => {
       const { queue, lost, settled, add, take } = rig();
       const [, b] = [add('a', 2), add('b', 3), add('c', 4)];
       queue.withdraw(b!, 'changed my mind');
-      expect(lost).to.eql([{ name: 'b', fate: 'unsent', loss: { why: 'withdrawn', reason: 'changed my mind' } }]);
+      expect(lost).to.eql([{ name: 'b', fate: 'unsent', loss: { why: 'withdrawn', cause: 'changed my mind' } }]);
       expect([queue.frames, queue.bytes, b?.state]).to.eql([2, 6, 'done']);
       expect(take()).to.eql(['a', 'c']);
       queue.confirm();
@@ -439,7 +439,7 @@ describe('WriteQueue', () => {
       take();
       queue.withdraw(a!, 'x');
       expect(queue.rewind()).to.equal(1);
-      expect(lost).to.eql([{ name: 'a', fate: 'unknown', loss: { why: 'withdrawn', reason: 'x' } }]);
+      expect(lost).to.eql([{ name: 'a', fate: 'unknown', loss: { why: 'withdrawn', cause: 'x' } }]);
       expect(take()).to.eql(['b']);
     });
 
@@ -449,7 +449,7 @@ describe('WriteQueue', () => {
       take();
       queue.rewind();
       queue.withdraw(a!, 'x');
-      expect(lost).to.eql([{ name: 'a', fate: 'unknown', loss: { why: 'withdrawn', reason: 'x' } }]);
+      expect(lost).to.eql([{ name: 'a', fate: 'unknown', loss: { why: 'withdrawn', cause: 'x' } }]);
       expect(take()).to.eql([]);
     });
 
