@@ -68,7 +68,7 @@ export class ConnectTimeoutError extends TcpErrorBase {
   }
 }
 
-/** The peer's certificate or the TLS handshake was refused. It comes where a {@link ConnectError} would, and by default no dial follows. */
+/** The peer's certificate or the TLS handshake was refused. It comes where a {@link ConnectError} would, and by default no dial follows. Not met until `tls` works. */
 export class TlsError extends TcpErrorBase {
   static {
     nameErrors(this, 'TlsError');

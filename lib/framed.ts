@@ -18,6 +18,7 @@ import type { Intake } from './inbound/intake.js';
 import { iterate } from './inbound/iterate.js';
 import type { Receiver } from './inbound/receive.js';
 import type { Counters } from './monitor/stats.js';
+import { Tally } from './monitor/tally.js';
 import { DirectWrites } from './outbound/direct-writes.js';
 import { encodeMessage } from './outbound/encode.js';
 import { quiet } from './quiet.js';
@@ -53,15 +54,10 @@ export class LiveConnection<In, Out> implements Connection<In, Out> {
   readonly readBuffer: number;
   readonly inbound: Observable<In>;
   readonly closed: Promise<ConnectionLostError | undefined>;
-  /** Whether a frame came in after one of ours was written: proof of a peer that works. */
-  answered = false;
   readonly #live: LiveConfig<In, Out>;
   readonly #intake: Intake<In>;
-  readonly #openedAt = performance.now();
+  readonly #tally: Tally;
   readonly #direct = new DirectWrites();
-  #lastReadAt = this.#openedAt;
-  #bytesRead = 0;
-  #bytesWritten = 0;
   #peerEnded = false;
   #asked = false;
   #over = false;
@@ -73,12 +69,10 @@ export class LiveConnection<In, Out> implements Connection<In, Out> {
     this.#live = live;
     this.epoch = live.epoch;
     this.readBuffer = live.config.readBuffer;
+    this.#tally = new Tally(live.counters);
     this.closed = new Promise((resolve) => (this.#resolveClosed = resolve));
     this.#intake = live.receiver.attach(link, this.#where(), {
-      decoded: () => {
-        live.counters.framesRead++;
-        if (this.#bytesWritten > 0) this.answered = true;
-      },
+      decoded: () => this.#tally.decoded(),
       failed: (error) => this.drop(error),
     });
     this.inbound = live.receiver.framesOf(this.#intake);
@@ -95,6 +89,11 @@ export class LiveConnection<In, Out> implements Connection<In, Out> {
 
   get raw(): Duplex {
     return this.link.raw;
+  }
+
+  /** Whether a frame came in after one of ours was written: proof of a peer that works. */
+  get answered(): boolean {
+    return this.#tally.answered;
   }
 
   /** Messages written past the queue that have no outcome yet. */
@@ -149,7 +148,7 @@ export class LiveConnection<In, Out> implements Connection<In, Out> {
 
   /** Bytes of the socket's queue were written to it. */
   wrote(bytes: number): void {
-    this.#bytesWritten += bytes;
+    this.#tally.wrote(bytes);
   }
 
   /** The peer has ended: what is written now is lost with the connection. */
@@ -159,16 +158,12 @@ export class LiveConnection<In, Out> implements Connection<In, Out> {
 
   #wroteDirectly(bytes: number, error: Error | null | undefined): void {
     if (error) return this.failed(error);
-    this.#bytesWritten += bytes;
-    this.#live.counters.bytesWritten += bytes;
-    this.#live.counters.framesWritten++;
+    this.#tally.wroteDirectly(bytes);
   }
 
   #chunk(chunk: Buffer): void {
     if (this.#over) return;
-    this.#lastReadAt = performance.now();
-    this.#bytesRead += chunk.length;
-    this.#live.counters.bytesRead += chunk.length;
+    this.#tally.read(chunk.length);
     this.#live.receiver.chunk(this.#intake, chunk);
   }
 
@@ -194,24 +189,20 @@ export class LiveConnection<In, Out> implements Connection<In, Out> {
   #finish(how: { error: Error | undefined; endedBy: ConnectionFacts['endedBy']; reason?: TcpError }): void {
     if (this.#over) return;
     this.#over = true;
-    const now = performance.now();
     const { error, endedBy, reason } = how;
     this.#deadline.unsubscribe();
     this.link.destroy();
+    const rest = this.link.rest();
+    if (rest.length > 0) this.#tally.read(rest.length);
     const unconfirmed = (this.#live.unconfirmed?.() ?? 0) + this.#direct.pending.frames;
-    const { unread, cut } = this.#live.receiver.over(this.#intake);
+    const { unread, cut } = this.#live.receiver.over(this.#intake, rest);
     const asAsked = this.#asked && this.#peerEnded && error === undefined && reason === undefined;
-    const facts: ConnectionFacts = {
+    const facts = this.#tally.facts({
       clean: asAsked || (this.#peerEnded && endedBy === 'peer' && error === undefined),
       endedBy: asAsked ? 'us' : endedBy,
-      age: now - this.#openedAt,
-      silence: now - this.#lastReadAt,
-      bytesRead: this.#bytesRead,
-      bytesWritten: this.#bytesWritten,
       unconfirmed,
       unread,
-      answered: this.answered,
-    };
+    });
     const lost = new ConnectionLostError(facts, { ...this.#where(), cause: reason ?? error ?? cut });
     this.#direct.fail(lost);
     this.#resolveClosed(asAsked ? undefined : lost);

@@ -151,7 +151,7 @@ export class Lifeline<In, Out> {
     this.#live = connection;
     this.#tell({ type: 'open', endpoint: connection.endpoint, epoch: connection.epoch });
     if (this.#live === connection) monitor.opened(connection);
-    if (this.#live !== connection) return; // a subscriber of one of these has ended it
+    if (this.#live !== connection) return; // a subscriber of one of these two has ended it
     // What accepts for a server that is dead would swallow the whole queue: wait a little to see whether it stays.
     const settle = monitor.counters.dials > 1 ? config.settle : 0;
     if (settle === 0) this.#flowInto(connection);

@@ -19,6 +19,7 @@ export interface TcpSocket<In = Buffer, Out = Bytes> extends AsyncIterable<In>, 
   /**
    * Whether the write buffer has room: the sign for sources that can wait. The current value first. It does not know how large the next message
    * is, so that one larger than what is free is refused all the same; then it is false until that much is free. `writeAll()` waits until each fits.
+   * What a subscriber's own messages make of it is told when that subscriber returns: a loop in it asks `stats()`.
    */
   readonly writable: Observable<boolean>;
   /** The live connection first, then each new one. */

@@ -8,7 +8,7 @@
  * The life of a socket, each state left in one direction only:
  *
  *     idle ──> running ──end()──> closing ──> finishing ──> reading the rest ──> closed
- *                 └─────destroy(), or the last loss─────^
+ *       └─────────┴───────────────────┴─destroy(), the last loss─^
  */
 import { Subject, Subscription, timer, type Observable, type ObservableInput } from 'rxjs';
 import { given, milliseconds } from './check.js';

@@ -17,7 +17,7 @@ export interface Decoder<In> {
  * How messages become bytes and bytes become messages. A codec is pure: it has no socket, no clock and no Rx.
  *
  * `encode` keeps no state and runs once for each message, inside the call that hands it over; what it throws refuses that message alone.
- * `decoder` is called once for each connection; it passes a frame that it skipped, in order to go on, to `report`.
+ * `decoder` is called once for each connection that brings bytes; it passes a frame that it skipped, in order to go on, to `report`.
  *
  * @example
  * import { type Codec, tcpSocket } from 'rx-tcp';

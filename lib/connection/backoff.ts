@@ -12,8 +12,8 @@ const FLOOR = 10;
  */
 export function backoff(policy: ReconnectPolicy, redial: number): number {
   const bound = Math.min(policy.maxDelay, policy.initialDelay * policy.factor ** (redial - 1));
-  const answer = policy.random();
-  const random = answer >= 0 && answer <= 1 ? answer : 1;
+  const answer: unknown = policy.random();
+  const random = typeof answer === 'number' && answer >= 0 && answer <= 1 ? answer : 1;
   const delay = bound * (1 - policy.jitter + policy.jitter * random);
   return redial === 1 ? delay : Math.max(delay, Math.min(FLOOR, policy.initialDelay, policy.maxDelay));
 }

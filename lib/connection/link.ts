@@ -7,7 +7,7 @@ export interface LinkEvents {
   chunk(chunk: Buffer): void;
   /** The peer has sent its FIN; no chunk follows. */
   fin(): void;
-  /** The link is over, with the error if there was one. Bytes that Node still held came as chunks before. */
+  /** The link is over, with the error if there was one. */
   lost(error: Error | undefined): void;
 }
 
@@ -31,4 +31,6 @@ export interface Link {
   end(): void;
   /** Gives the link up at once; no event follows. */
   destroy(): void;
+  /** Once the link is over: takes out the bytes that came before its end and that the stream beneath still holds, because it was paused. */
+  rest(): Buffer;
 }

@@ -38,6 +38,7 @@ export function pacedMap<T, R>(
   project: (value: T, index: number) => ObservableInput<R>,
   concurrency = 1,
 ): OperatorFunction<T, R> {
+  // Neither has a default: null is refused, where undefined would count as not given.
   callable('pausable.pause', Reflect.get(Object(pausable) as object, 'pause') ?? null);
   callable('project', project ?? null);
   const parallel = integer('concurrency', concurrency, 1, 1, Infinity);

@@ -56,7 +56,7 @@ export class Receiver<In> {
     return this.#intakes.reduce((sum, intake) => sum + intake.heldBytes, 0);
   }
 
-  /** Takes a new connection in; its chunks go to the intake that is returned. Errors if the codec makes no decoder. */
+  /** Takes a new connection in; its chunks go to the intake that is returned. Its decoder is made when the first of them is decoded. */
   attach(link: Link, where: Pick<ErrorContext, 'endpoint' | 'epoch'>, events: IntakeEvents): Intake<In> {
     const report = (error: FrameError): void => this.#events.report(error.at(where));
     const intake = new Intake<In>(link, where, events, () => new DecodeDriver(this.codec, report));
@@ -80,13 +80,16 @@ export class Receiver<In> {
   }
 
   /**
-   * The connection is gone. Its rest waits for demand, unless another dead one's rest is waiting already: then it is dropped.
+   * The connection is gone, and this is the last of its bytes. Its rest waits for demand, unless another dead one's rest is waiting already: then it is dropped.
    * Returns the bytes that were dropped, and the error for a frame that was cut off, if that is known already.
    */
-  over(intake: Intake<In>): { readonly unread: number; readonly cut: FrameError | undefined } {
+  over(intake: Intake<In>, last?: Buffer): { readonly unread: number; readonly cut: FrameError | undefined } {
+    if (last !== undefined && last.length > 0 && !intake.finished) intake.take(last);
     intake.over = true;
-    if (intake === this.#intakes[0]) this.#advance();
-    else if (!intake.finished) return { unread: this.#drop(intake), cut: undefined };
+    if (intake === this.#intakes[0]) {
+      if (this.gate.open) this.#pump();
+      this.#advance();
+    } else if (!intake.finished) return { unread: this.#drop(intake), cut: undefined };
     return { unread: 0, cut: intake.cut };
   }
 

@@ -65,7 +65,7 @@ class Transfer<Out> {
 
   pull(iterator: Pulled<Out>): void {
     this.#closeSource = () => {
-      void Promise.resolve(iterator.return?.()).catch(() => undefined); // likewise
+      void Promise.resolve(iterator.return?.()).catch(() => undefined); // what it says to being closed changes nothing
     };
     if (this.#over) return this.#closeSource();
     this.#pullNext(iterator);

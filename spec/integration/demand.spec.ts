@@ -536,6 +536,29 @@ describe('reading on demand', () => {
       expect(socket.stats().heldBytes).to.equal(0);
     });
 
+    for (const end of ['redial', 'destroy'] as const) {
+      it(`what a ${end}() of ours finds in Node’s own buffer is kept too [S6]`, async () => {
+        const { socket, peer } = await opened();
+        const read = collect(socket.inbound);
+        await peer.send('a\n');
+        await read.reach(1);
+        const release = socket.pause();
+        const connection = await live(socket);
+        await peer.send('b\n');
+        await eventually(() => socket.stats().heldBytes === 2);
+        await peer.send('c\n');
+        await eventually(() => connection.raw.readableLength === 2);
+        if (end === 'redial') socket.redial();
+        else connection.destroy();
+        const lost = await connection.closed;
+        expect(lost).to.include({ endedBy: 'us', bytesRead: 6, unread: 0 });
+        await (await server.accepted()).send('d\n');
+        release();
+        await read.reach(4);
+        expect(read.values).to.eql(['a', 'b', 'c', 'd']);
+      });
+    }
+
     it('the rest that a hold keeps back in the middle of a chunk outlives its connection [S6]', async () => {
       const { socket, peer } = await opened();
       let release = (): void => {};

@@ -92,6 +92,15 @@ export class FakeLink implements Link {
     this.ends++;
   }
 
+  /** What `rest()` gives, once. */
+  unread = Buffer.alloc(0);
+
+  rest(): Buffer {
+    const { unread } = this;
+    this.unread = Buffer.alloc(0);
+    return unread;
+  }
+
   destroy(): void {
     this.destroys++;
     this.destroyed = true;

@@ -1,0 +1,55 @@
+import type { ConnectionFacts } from '../errors.js';
+import type { Counters } from './stats.js';
+
+/** The account of one connection, kept beside that of the socket or server it belongs to. */
+export class Tally {
+  /** Whether a frame came in after one of ours was written: proof of a peer that works. */
+  answered = false;
+  readonly #counters: Counters;
+  readonly #openedAt = performance.now();
+  #lastReadAt = this.#openedAt;
+  #bytesRead = 0;
+  #bytesWritten = 0;
+
+  constructor(counters: Counters) {
+    this.#counters = counters;
+  }
+
+  /** Bytes came in. */
+  read(bytes: number): void {
+    this.#lastReadAt = performance.now();
+    this.#bytesRead += bytes;
+    this.#counters.bytesRead += bytes;
+  }
+
+  /** A frame is about to be emitted. */
+  decoded(): void {
+    this.#counters.framesRead++;
+    if (this.#bytesWritten > 0) this.answered = true;
+  }
+
+  /** Bytes of the socket's queue were written, which the queue counts for the socket. */
+  wrote(bytes: number): void {
+    this.#bytesWritten += bytes;
+  }
+
+  /** One message was written past the queue. */
+  wroteDirectly(bytes: number): void {
+    this.#bytesWritten += bytes;
+    this.#counters.bytesWritten += bytes;
+    this.#counters.framesWritten++;
+  }
+
+  /** What is known of the connection at its end. */
+  facts(how: Pick<ConnectionFacts, 'clean' | 'endedBy' | 'unconfirmed' | 'unread'>): ConnectionFacts {
+    const now = performance.now();
+    return {
+      ...how,
+      age: now - this.#openedAt,
+      silence: now - this.#lastReadAt,
+      bytesRead: this.#bytesRead,
+      bytesWritten: this.#bytesWritten,
+      answered: this.answered,
+    };
+  }
+}
