@@ -32,7 +32,11 @@ export function echoServer(config: EchoServerConfig = {}): TcpServer {
   const names = 'closeAfterReply port host path name socket readBuffer writeBuffer endTimeout'.split(' ');
   const { closeAfterReply, socket, ...listen } = given('echoServer', config, names);
   const closes = flag('closeAfterReply', closeAfterReply, false);
-  const accepted = given('socket', socket ?? {}, ['noDelay', 'keepAlive', 'keepAliveInitialDelay']);
+  const accepted = given('socket', socket === undefined ? {} : socket, [
+    'noDelay',
+    'keepAlive',
+    'keepAliveInitialDelay',
+  ]);
   // A peer that has sent its FIN still gets the rest of its echo.
   const server = tcpServer({ ...listen, socket: { ...accepted, allowHalfOpen: true } });
   server.connections.subscribe({

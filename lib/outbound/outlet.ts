@@ -16,6 +16,7 @@ import { resolveSignal } from '../resolve-config.js';
 import { encodeMessage } from './encode.js';
 import type { FrameTerms, Loss, QueueConfig, QueuedFrame } from './queued-frame.js';
 import { WriteQueue } from './write-queue.js';
+import { WaitingRoom } from './waiting-room.js';
 import type { BatchSource } from './write-to.js';
 
 /** Options of one message. */
@@ -52,10 +53,11 @@ export class Outlet<Out> implements BatchSource {
   readonly #config: OutletConfig<Out>;
   readonly #events: OutletEvents;
   readonly #flushes = new Deque<{ readonly place: number; readonly resolve: () => void }>();
-  readonly #roomWaiters = new Deque<{ readonly bytes: number; readonly go: () => void }>();
+  readonly #waitingRoom = new WaitingRoom(
+    (bytes) => this.#closed || !this.#couldFit(bytes) || this.queue.hasRoom(bytes),
+  );
   readonly #closing = new Set<(error: ClosedError) => void>();
   #closed = false;
-  #admitting = false;
   /** Bytes of the largest message that was refused for want of room, until that much is free. */
   #wanted = 1;
 
@@ -125,8 +127,7 @@ export class Outlet<Out> implements BatchSource {
           else reject(error);
         };
         if (signal?.aborted === true && !this.#closed) {
-          const where = { ...this.#events.where(), cause: signal.reason as unknown };
-          return this.#refuse(new WriteError('unsent', 0, where, message), { settled, retryLimit });
+          return this.turnAway(message, signal.reason, { settled, retryLimit });
         }
         queued.frame = this.offer(message, { settled, retryLimit });
         if (signal !== undefined && queued.frame?.state === 'waiting') queued.forget = onAbort(signal, withdraw);
@@ -144,8 +145,7 @@ export class Outlet<Out> implements BatchSource {
 
   /** Calls `go` once a message of that many bytes fits, those who asked first going first; at once if it could never fit. */
   whenRoom(bytes: number, go: () => void): void {
-    this.#roomWaiters.push({ bytes, go });
-    this.#admit();
+    this.#waitingRoom.enter(bytes, go);
   }
 
   /** Calls `stop` if the outlet closes before the returned function is called. */
@@ -186,6 +186,11 @@ export class Outlet<Out> implements BatchSource {
     this.#changed();
   }
 
+  /** Refuses a message that was never queued, for this reason. */
+  turnAway(message: Out, cause: unknown, terms?: FrameTerms): void {
+    this.#refuse(new WriteError('unsent', 0, { ...this.#events.where(), cause }, message), terms);
+  }
+
   #withdraw(frame: QueuedFrame, cause: unknown): void {
     this.queue.withdraw(frame, cause);
     this.#changed();
@@ -198,7 +203,7 @@ export class Outlet<Out> implements BatchSource {
 
   /** A source that heeds `writable` must not be told that there is room, and then be refused again. */
   #want(bytes: number): void {
-    if (bytes <= this.#wanted || bytes > this.#config.writeBuffer.bytes) return;
+    if (bytes <= this.#wanted || !this.#couldFit(bytes)) return;
     const told = this.writable;
     this.#wanted = bytes;
     if (told) this.#events.changed();
@@ -211,21 +216,12 @@ export class Outlet<Out> implements BatchSource {
       this.#flushes.shift();
       flush.resolve();
     }
-    this.#admit();
+    this.#waitingRoom.admit();
     this.#events.changed();
   }
 
-  /** Not entered twice: who is let in asks again behind the others, so that several sources take turns. */
-  #admit(): void {
-    if (this.#admitting) return;
-    this.#admitting = true;
-    for (let next = this.#roomWaiters.first; next !== undefined; next = this.#roomWaiters.first) {
-      const couldFit = next.bytes <= this.#config.writeBuffer.bytes;
-      if (!this.#closed && couldFit && !this.queue.hasRoom(next.bytes)) break;
-      this.#roomWaiters.shift();
-      next.go();
-    }
-    this.#admitting = false;
+  #couldFit(bytes: number): boolean {
+    return bytes <= this.#config.writeBuffer.bytes;
   }
 
   #lossError(frame: QueuedFrame, fate: Fate, loss: Loss): TcpError {

@@ -35,8 +35,11 @@ class Transfer<Out> {
   #forget: () => void = () => undefined;
   #closeSource: () => void = () => undefined;
   #unsettled = 0;
+  /** The item that waits for room. */
+  #waiting: { readonly message: Out } | undefined;
   #ended = false;
   #over = false;
+  #failure: unknown;
 
   constructor(outlet: Outlet<Out>, resolve: () => void, reject: (error: unknown) => void) {
     this.#outlet = outlet;
@@ -75,7 +78,10 @@ class Transfer<Out> {
   fail(error: unknown): void {
     if (this.#over) return;
     this.#over = true;
+    this.#failure = error;
     this.#forget();
+    // Taken from the source and not queued: told, for the source has it no more.
+    if (this.#waiting !== undefined) this.#outlet.turnAway(this.#waiting.message, error);
     this.#reject(error);
     if (this.#ended) return;
     try {
@@ -93,7 +99,8 @@ class Transfer<Out> {
         if ('then' in step) {
           step
             .then((result) => {
-              if (!this.#over && this.#take(iterator, result)) this.#pullNext(iterator);
+              if (this.#over) this.#tooLate(result);
+              else if (this.#take(iterator, result)) this.#pullNext(iterator);
             })
             .catch((error: unknown) => this.#sourceFailed(error));
           return;
@@ -116,15 +123,20 @@ class Transfer<Out> {
     const bytes = this.#outlet.encode(message, this.#terms);
     if (bytes === undefined) return false;
     let waited = false;
-    let queued = false;
+    this.#waiting = { message };
     this.#outlet.whenRoom(bytes.length, () => {
-      queued = true;
       if (this.#over) return;
+      this.#waiting = undefined;
       this.#outlet.enqueue(message, bytes, this.#terms);
       if (waited) this.#pullNext(iterator);
     });
     waited = true;
-    return queued && !this.#over;
+    return this.#waiting === undefined && !this.#over;
+  }
+
+  /** It was asked for before the end. */
+  #tooLate(result: IteratorResult<Out>): void {
+    if (result.done !== true) this.#outlet.turnAway(result.value, this.#failure);
   }
 
   #sourceFailed(error: unknown): void {

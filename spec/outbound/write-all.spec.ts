@@ -290,6 +290,22 @@ describe('writeAll', () => {
       expect(closed()).to.equal(true);
     });
 
+    it('tells of the item that waited for room just then: the source has it no more', async () => {
+      const { outlet, refused, start, takeOne } = rig({ retryLimit: 0, writeBuffer: { frames: 2, bytes: 1_000 } });
+      const { source, asked } = counted();
+      const transfer = start(source);
+      await turns(1);
+      expect(asked()).to.equal(3);
+      outlet.take(1);
+      outlet.rewind();
+      await turns(1);
+      expect(transfer.now).to.be.instanceOf(WriteError).and.to.include({ undelivered: 'm0' });
+      expect(refused).to.have.length(1);
+      expect(refused[0]).to.be.instanceOf(WriteError).and.to.include({ undelivered: 'm2', cause: transfer.now });
+      while (takeOne());
+      expect(asked()).to.equal(3);
+    });
+
     it('leaves the outlet of use', async () => {
       const { written, start, drain } = rig();
       start([5]);
@@ -329,15 +345,18 @@ describe('writeAll', () => {
       expect(source.destroyed).to.equal(true);
     });
 
-    it('looks at no item that comes after that', async () => {
+    it('tells of an item that comes after that, and writes it no more', async () => {
       const { outlet, refused, start } = rig();
       let give: (item: IteratorResult<unknown>) => void = () => {};
       start({ [Symbol.asyncIterator]: () => ({ next: () => new Promise((resolve) => (give = resolve)) }) });
       await turns(1);
       outlet.close();
-      give({ done: false, value: null });
+      give({ done: false, value: 'late' });
       await turns(1);
-      expect(refused).to.eql([]);
+      expect(refused).to.have.length(1);
+      expect(refused[0]).to.be.instanceOf(WriteError).and.to.include({ fate: 'unsent', undelivered: 'late' });
+      expect((refused[0] as WriteError).cause).to.be.instanceOf(ClosedError);
+      expect(outlet.queue.frames).to.equal(0);
     });
 
     it('lets an Observable go', async () => {
