@@ -355,6 +355,13 @@ describe('Receiver', () => {
       expect(receiver.gate.subscribers).to.equal(0);
     });
 
+    it('completes, late, after the whole stream has errored', () => {
+      const { receiver, open } = made();
+      const { intake } = open();
+      receiver.close(new Error('gone'));
+      expect(hear(receiver.framesOf(intake)).end).to.equal('completed');
+    });
+
     it('completes and does not error when the whole stream errors', async () => {
       const { receiver, open } = made();
       const one = hear(receiver.framesOf(open().intake));

@@ -85,15 +85,22 @@ describe('Outlet', () => {
     });
 
     it('is not writable after a refusal until as much is free as was refused', () => {
-      const { outlet, take } = rig({ writeBuffer: { frames: 9, bytes: 10 } });
-      const offered = ['1234567', '12345', '123456789AB'].map((message) => outlet.offer(message) !== undefined);
-      expect([offered, outlet.writable]).to.eql([[true, false, false], false]);
+      const { outlet, told, take } = rig({ writeBuffer: { frames: 9, bytes: 10 } });
+      const offered = ['1234567', '12345', '123456', '1234'].map((message) => outlet.offer(message) !== undefined);
+      expect([offered, outlet.writable]).to.eql([[true, false, false, false], false]);
+      // Its owner hears of the change once.
+      expect(told).to.eql(['accepted', 'changed', 'refused', 'refused', 'refused']);
       outlet.offer('x');
       expect(outlet.writable).to.equal(false);
       take();
       outlet.confirm();
       expect([outlet.writable, outlet.offer('12345678')?.message]).to.eql([true, '12345678']);
       expect(outlet.writable).to.equal(true);
+    });
+
+    it('stays writable after the refusal of one that could never fit', () => {
+      const { outlet } = rig({ writeBuffer: { frames: 9, bytes: 10 } });
+      expect([outlet.offer('123456789AB'), outlet.writable]).to.eql([undefined, true]);
     });
 
     it('refuses one for which there is no room, and hands it back [S3] [S5]', () => {

@@ -39,6 +39,7 @@ describe('pullable', () => {
     undefined,
     'a number': 5,
     'a function': () => [],
+    'something with a getReader that is no method': { getReader: true },
   })) {
     it(`cannot pull ${what}`, () => {
       expect(pullable(source)).to.equal(undefined);
@@ -48,6 +49,22 @@ describe('pullable', () => {
   it('prefers the async iterator of what has both', async () => {
     const both = { [Symbol.asyncIterator]: lettersAsync, [Symbol.iterator]: () => expect.fail('the other one') };
     expect(await allOf(both)).to.eql(['a', 'b']);
+  });
+
+  it('takes nothing for a Readable that only looks like one', () => {
+    for (const half of [{ pipe: 1 }, { pipe: 1, destroy: true }, { destroy: () => expect.fail('not a stream') }]) {
+      const iterator = ['a'][Symbol.iterator]();
+      expect(pullable({ ...half, [Symbol.iterator]: () => iterator })).to.equal(iterator);
+    }
+  });
+
+  it('lets go of a ReadableStream that has ended, and not before', async () => {
+    const stream = ReadableStream.from(['a']);
+    const pulled = pullable(stream)!;
+    await pulled.next();
+    expect(stream.locked).to.equal(true);
+    await pulled.next();
+    expect(stream.locked).to.equal(false);
   });
 
   it('keeps a synchronous source synchronous', () => {

@@ -546,7 +546,10 @@ describe('writeAll', () => {
       const transfer = start(source);
       await drain(2);
       expect(transfer.now).to.be.instanceOf(ConfigError);
-      expect((transfer.now as Error).message).to.match(/^`source` must be a source of messages/);
+      expect((transfer.now as Error).message).to.match(
+        /^`source` must be a source of messages.*, got (a string|bytes)$/,
+      );
+      expect((transfer.now as Error).message.endsWith('a string')).to.equal(typeof source === 'string');
       expect(written).to.eql([]);
     });
   }
@@ -559,4 +562,13 @@ describe('writeAll', () => {
       expect(transfer.now).to.be.instanceOf(Error);
     });
   }
+
+  it('names the type of what cannot be a source', async () => {
+    const { start } = rig();
+    const transfer = start(5);
+    await turns(1);
+    expect(transfer.now).to.be.instanceOf(ConfigError);
+    expect((transfer.now as ConfigError).message).to.match(/^`source` must be .*, got number$/);
+    expect((transfer.now as ConfigError).cause).to.be.instanceOf(TypeError);
+  });
 });
