@@ -257,7 +257,10 @@ export class ReconnectLimitError extends TcpErrorBase {
   readonly attempts: number;
 
   constructor(attempts: number, context: ErrorContext) {
-    super(`gave up on ${describeEndpoint(context.endpoint)} after ${String(attempts)} redials`, context);
+    super(
+      `gave up on ${describeEndpoint(context.endpoint)} after ${String(attempts)} ${attempts === 1 ? 'redial' : 'redials'}`,
+      context,
+    );
     this.attempts = attempts;
   }
 }

@@ -100,8 +100,8 @@ export function resolvePort(value: unknown, min: number, fallback?: number): num
 /** The socket options that `node:net` is given, on either end; null-prototype, so that nothing inherited counts. */
 export function resolveSocketOptions(value: unknown = {}, names: readonly string[] = SOCKET_OPTIONS): Given {
   const options = given('socket', value, names);
-  const family = integer('socket.family', options.family, 0, 0, 6);
-  if (![0, 4, 6].includes(family)) throw refused('socket.family', '0, 4 or 6', family);
+  const { family = 0 } = options;
+  if (family !== 0 && family !== 4 && family !== 6) throw refused('socket.family', '0, 4 or 6', family);
   const resolved: Record<string, unknown> = {
     noDelay: flag('socket.noDelay', options.noDelay, true),
     keepAlive: flag('socket.keepAlive', options.keepAlive, true),
@@ -133,7 +133,7 @@ const SOCKET_OPTIONS: readonly string[] = (
 ).split(' ');
 
 function resolveEndpoint(options: Given, what: string, dialled: boolean): Endpoint {
-  const host = text('host', options.host)?.replace(/^\[(.*)\]$/, '$1'); // an IPv6 address as it stands in a URL
+  const host = text('host', unbracketed(options.host));
   const path = text('path', options.path);
   if (path !== undefined) {
     if (host !== undefined || options.port !== undefined) {
@@ -147,6 +147,11 @@ function resolveEndpoint(options: Given, what: string, dialled: boolean): Endpoi
   }
   if (dialled && options.port === undefined) return Object.freeze({ ...(host === undefined ? {} : { host }) });
   return Object.freeze({ host: host ?? 'localhost', port: resolvePort(options.port, 1) });
+}
+
+/** An IPv6 address may be given as it stands in a URL. */
+function unbracketed(host: unknown): unknown {
+  return typeof host === 'string' ? host.replace(/^\[(.*)\]$/, '$1') : host;
 }
 
 function resolveCodec<In, Out>(codec: unknown): Codec<In, Out> {

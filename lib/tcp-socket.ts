@@ -76,7 +76,7 @@ export class StayingSocket<In, Out> implements TcpSocket<In, Out>, Listed {
   readonly #unlist = list(this);
   readonly #forgetSignal: (() => void) | undefined;
   #phase: 'idle' | 'running' | 'closing' | 'finishing' | 'reading' | 'closed' = 'idle';
-  /** `destroy()` was called while the socket was finishing. */
+  /** `destroy()` was called while the socket was finishing, or reading the rest. */
   #destroyed: { readonly error: Error | undefined } | undefined;
   #deadline = Subscription.EMPTY;
   readonly flush = (): Promise<void> => this.#outlet.flush();
@@ -153,9 +153,9 @@ export class StayingSocket<In, Out> implements TcpSocket<In, Out>, Listed {
   }
 
   destroy(error?: Error): void {
-    if (this.#phase === 'finishing') this.#destroyed = { error };
-    else if (this.#phase === 'reading') this.#receiver.close(error);
-    else this.#finish(error, true, () => error);
+    if (this.#phase !== 'finishing' && this.#phase !== 'reading') return this.#finish(error, true, () => error);
+    this.#destroyed = { error };
+    if (this.#phase === 'reading') this.#receiver.close(error);
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<In> {
@@ -210,7 +210,7 @@ export class StayingSocket<In, Out> implements TcpSocket<In, Out>, Listed {
   #finish(error: Error | undefined, now: boolean, errorFor: (cut?: FrameError) => Error | undefined): void {
     if (this.#phase === 'finishing' || this.#phase === 'reading' || this.#phase === 'closed') return;
     this.#phase = 'finishing';
-    const cause = error === undefined ? undefined : asTcpError(error, this.#where());
+    const cause = error && asTcpError(error, this.#where());
     this.#monitor.closing();
     this.#lifeline.detach();
     this.#outlet.clear(cause ?? new ClosedError(this.#where()));
@@ -219,16 +219,16 @@ export class StayingSocket<In, Out> implements TcpSocket<In, Out>, Listed {
     if (now) this.#receiver.discard();
     this.#lifeline.stop();
     this.#phase = 'reading';
-    this.#receiver.end(errorFor, () => this.#close(cause));
+    this.#receiver.end(errorFor, () => this.#close(this.#destroyed?.error ?? cause));
     if (this.#destroyed !== undefined) this.#receiver.close(this.#destroyed.error);
   }
 
-  #close(cause: TcpError | undefined): void {
+  #close(error: Error | undefined): void {
     this.#phase = 'closed';
     this.#deadline.unsubscribe();
     this.#forgetSignal?.();
     this.#unlist();
-    this.#monitor.close(cause);
+    this.#monitor.close(error && asTcpError(error, this.#where()));
   }
 
   #where(): ErrorContext {

@@ -89,8 +89,13 @@ class Redialler<T> {
   }
 
   #hurry(): void {
-    if (!this.#timers.wait.closed) this.#dial();
+    if (!this.#timers.wait.closed) this.#redial();
     else this.#granted = this.#live !== undefined;
+  }
+
+  #redial(): void {
+    this.#redials++;
+    this.#dial();
   }
 
   #dial(): void {
@@ -129,10 +134,8 @@ class Redialler<T> {
     if (live !== undefined && (live.stable || this.#hooks.answered?.(live.value, error) === true)) {
       this.#attempt = this.#redials = 0;
     }
-    if (granted) {
-      this.#redials++;
-      this.#dial();
-    } else if (this.#policy === false) this.#subscriber.error(error);
+    if (granted) this.#redial();
+    else if (this.#policy === false) this.#subscriber.error(error);
     else this.#redialAfterWait(this.#policy, error);
   }
 
@@ -149,8 +152,7 @@ class Redialler<T> {
 
   #wait(policy: ReconnectPolicy, error: TcpError): void {
     const attempt = this.#attempt + 1;
-    this.#redials++;
-    const delay = policy.delay === undefined ? backoff(policy, this.#redials) : policy.initialDelay;
+    const delay = policy.delay === undefined ? backoff(policy, this.#redials + 1) : policy.initialDelay;
     const due = policy.delay === undefined ? timer(delay) : this.#chosen(from(policy.delay(error, attempt)));
     const wait = new Subscription();
     this.#timers.wait = wait; // open already: who hears of the wait may hurry it
@@ -165,7 +167,7 @@ class Redialler<T> {
     );
     wait.add(
       dialOrNot.subscribe({
-        next: (dial) => (dial ? this.#dial() : this.#giveUp(error)),
+        next: (dial) => (dial ? this.#redial() : this.#giveUp(error)),
         error: (thrown: unknown) => this.#giveUp(error, thrown),
       }),
     );

@@ -6,5 +6,8 @@ const NETWORK_CODES = new Set(['ETIMEDOUT', 'EHOSTUNREACH', 'EHOSTDOWN', 'ENETUN
 /** Who ended a connection, from its last error and whether a FIN had come; with neither, somebody here destroyed the stream beneath. */
 export function whoEnded(error: Error | undefined, peerEnded: boolean): ConnectionFacts['endedBy'] {
   if (error === undefined) return peerEnded ? 'peer' : 'us';
-  return NETWORK_CODES.has(codeOf(error) ?? '') ? 'network' : 'peer';
+  const code = codeOf(error) ?? '';
+  // From Node 22 on that is how a write ends whose stream was destroyed here; for a loss its error comes first.
+  if (code === 'ECANCELED') return 'us';
+  return NETWORK_CODES.has(code) ? 'network' : 'peer';
 }

@@ -58,5 +58,19 @@ export class ErrorLog {
 }
 
 function replayOf(error: TcpError): () => TcpError {
-  return error instanceof WriteError || error instanceof OverflowError ? error.replay() : () => error;
+  if (error instanceof WriteError || error instanceof OverflowError) return error.replay();
+  unpin(error);
+  return () => error;
+}
+
+/**
+ * Until its `stack` is asked for, V8 keeps for an error the frames themselves, and with them the sockets whose methods were running: a log of
+ * 100 losses would keep 100 dead sockets in memory.
+ */
+function unpin(error: unknown): void {
+  try {
+    for (let next = error; next instanceof Error; next = next.cause) String(next.stack);
+  } catch {
+    // A cause of the user's that throws when it is looked at: it keeps what it keeps.
+  }
 }

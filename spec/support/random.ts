@@ -30,3 +30,20 @@ export function seededRandom(seed: number): Random {
     bytes: (count) => Buffer.from(Array.from({ length: count }, () => int(0, 255))),
   };
 }
+
+/**
+ * The seeds of a race that a spec runs again and again: 1 to `count`; with the environment variable `SEED=n`, that one alone.
+ *
+ * @example
+ * for (const seed of seeds(50)) await race(seededRandom(seed));
+ */
+export function seeds(count: number): readonly number[] {
+  const wanted = process.env.SEED;
+  return wanted === undefined ? Array.from({ length: count }, (_, i) => i + 1) : [Number(wanted)];
+}
+
+/** The same in groups of ten, one for each `it`. */
+export function seedsInTens(count: number): readonly (readonly number[])[] {
+  const all = seeds(count);
+  return Array.from({ length: Math.ceil(all.length / 10) }, (_, ten) => all.slice(ten * 10, ten * 10 + 10));
+}
