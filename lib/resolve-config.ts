@@ -97,6 +97,11 @@ export function resolvePort(value: unknown, min: number, fallback?: number): num
   return integer('port', numeric, fallback ?? min, min, 65_535);
 }
 
+/** A host name or address; an IPv6 address may stand in brackets, as in a URL. */
+export function resolveHost(value: unknown): string | undefined {
+  return text('host', typeof value === 'string' ? value.replace(/^\[(.*)\]$/, '$1') : value);
+}
+
 /** The socket options that `node:net` is given, on either end; null-prototype, so that nothing inherited counts. */
 export function resolveSocketOptions(value: unknown = {}, names: readonly string[] = SOCKET_OPTIONS): Given {
   const options = given('socket', value, names);
@@ -133,7 +138,7 @@ const SOCKET_OPTIONS: readonly string[] = (
 ).split(' ');
 
 function resolveEndpoint(options: Given, what: string, dialled: boolean): Endpoint {
-  const host = text('host', unbracketed(options.host));
+  const host = resolveHost(options.host);
   const path = text('path', options.path);
   if (path !== undefined) {
     if (host !== undefined || options.port !== undefined) {
@@ -147,11 +152,6 @@ function resolveEndpoint(options: Given, what: string, dialled: boolean): Endpoi
   }
   if (dialled && options.port === undefined) return Object.freeze({ ...(host === undefined ? {} : { host }) });
   return Object.freeze({ host: host ?? 'localhost', port: resolvePort(options.port, 1) });
-}
-
-/** An IPv6 address may be given as it stands in a URL. */
-function unbracketed(host: unknown): unknown {
-  return typeof host === 'string' ? host.replace(/^\[(.*)\]$/, '$1') : host;
 }
 
 function resolveCodec<In, Out>(codec: unknown): Codec<In, Out> {

@@ -14,7 +14,7 @@ import { ErrorLog } from './monitor/error-log.js';
 import { list, type Listed } from './monitor/registry.js';
 import { newCounters, readSnapshot, readStats, type Counters, type SocketSnapshot } from './monitor/stats.js';
 import { quiet } from './quiet.js';
-import { resolvePort, resolveSocketOptions, resolveStreams } from './resolve-config.js';
+import { resolveHost, resolvePort, resolveSocketOptions, resolveStreams } from './resolve-config.js';
 
 /** Options of {@link tcpServer}. */
 export interface TcpServerConfig<In = Buffer, Out = Bytes> extends Pick<
@@ -189,7 +189,7 @@ function takeSocket(socket: unknown = {}): Given {
 
 function listeningPlace(options: Given): Endpoint {
   const path = text('path', options.path);
-  const host = text('host', options.host);
+  const host = resolveHost(options.host);
   if (path === undefined) return { port: resolvePort(options.port, 0, 0), ...(host === undefined ? {} : { host }) };
   if (host === undefined && options.port === undefined) return { path };
   throw new ConfigError('`path` excludes `host` and `port`; tcpServer got both');

@@ -12,7 +12,9 @@ describe('whoEnded', () => {
     ['an error without a code', new Error('x'), false, 'peer'],
     ['silence of the way', nodeError('ETIMEDOUT'), false, 'network'],
     ['a host that is gone', nodeError('EHOSTUNREACH'), true, 'network'],
-    ['a write of Node 22 whose stream was destroyed here', nodeError('ECANCELED'), false, 'us'],
+    ['a write in flight whose stream was destroyed here', nodeError('ECANCELED'), false, 'us'],
+    ['a write that waited for it', nodeError('ERR_STREAM_DESTROYED'), false, 'us'],
+    ['either after the FIN of the peer', nodeError('ECANCELED'), true, 'peer'],
   ] as const) {
     it(`puts ${what} down to ${by}`, () => {
       expect(whoEnded(error, peerEnded)).to.equal(by);

@@ -62,6 +62,11 @@ describe('tcpServer()', () => {
     expect((await connections.at(1)).epoch).to.equal(2);
   });
 
+  it('listens on an IPv6 address that stands in brackets, as in a URL', async () => {
+    const { address, family } = await serving(tcpServer({ host: '[::1]' })).listening;
+    expect([address, family]).to.deep.equal(['::1', 'IPv6']);
+  });
+
   it('ends a connection that finds no subscriber of `connections`', async () => {
     const server = serving(tcpServer({ host }));
     const { port } = await server.listening;

@@ -6,7 +6,6 @@
  *     options   { frames, size }        says   { port }
  */
 import { Buffer } from 'node:buffer';
-import { once } from 'node:events';
 import { createServer } from 'node:net';
 import process from 'node:process';
 
@@ -14,11 +13,12 @@ const { frames, size } = JSON.parse(process.argv[2]);
 
 const server = createServer(async (raw) => {
   raw.on('error', () => {});
+  const closed = new Promise((resolve) => raw.once('close', resolve));
   for (let number = 0; number < frames && !raw.destroyed; number++) {
     const frame = Buffer.alloc(4 + size, number & 0xff);
     frame.writeUInt32BE(size, 0);
     frame.writeUInt32BE(number, 4);
-    if (!raw.write(frame)) await Promise.race([once(raw, 'drain'), once(raw, 'close')]);
+    if (!raw.write(frame)) await Promise.race([new Promise((resolve) => raw.once('drain', resolve)), closed]);
   }
   raw.end();
 });
