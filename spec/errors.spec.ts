@@ -339,6 +339,38 @@ describe('codeOf', () => {
   });
 });
 
+describe('the end of a message', () => {
+  const messageWith = (cause: unknown): string => new FrameError('decode', 'x', { cause }).message;
+
+  it('is the code of the cause, or its name if it has none, or nothing', () => {
+    expect(messageWith(Object.assign(new TypeError('secret'), { code: 'ENOPE' }))).to.equal('decode frame: x (ENOPE)');
+    expect(messageWith(new TypeError('secret'))).to.equal('decode frame: x (TypeError)');
+    expect(messageWith(new DOMException('secret', 'AbortError'))).to.equal('decode frame: x (AbortError)');
+    for (const nothing of [new Error('secret'), 'secret', 5, null, undefined]) {
+      expect(messageWith(nothing)).to.equal('decode frame: x');
+    }
+  });
+
+  it('has no text that somebody else has chosen', () => {
+    const named = (name: unknown): string => messageWith(Object.defineProperty(new Error(), 'name', { value: name }));
+    for (const name of ['two words', 'lines\nX', '', 5, 'a', `A${'a'.repeat(60)}`]) {
+      expect(named(name)).to.equal('decode frame: x');
+    }
+  });
+
+  it('has nothing of a cause that throws when it is looked at', () => {
+    const hostile = new Proxy(new Error('x'), {
+      get: () => {
+        throw new Error('looked at');
+      },
+    });
+    expect(messageWith(hostile)).to.equal('decode frame: x');
+    expect(JSON.parse(JSON.stringify(new FrameError('decode', 'x', { cause: hostile })))).to.include({
+      cause: 'object',
+    });
+  });
+});
+
 describe('FrameError.at', () => {
   it('is the same error with a place, and leaves the first as it is', () => {
     const cause = telltale();

@@ -381,6 +381,14 @@ describe('the endpoint of a config', () => {
     });
   }
 
+  for (const [other, options] of Object.entries({ path: { path: '/x' }, dial: { dial } })) {
+    it(`with a ${other} has no socket options, which are those of TCP`, () => {
+      expect(refusal({ ...options, socket: {} })).to.equal(
+        `\`socket\` has the options of a TCP socket and excludes \`${other}\`; tcpSocket got both`,
+      );
+    });
+  }
+
   it('is refused when nothing names one', () => {
     const message = 'tcpSocket needs `host` and `port`, or `path`, or `dial`; got none of them';
     expect(refusal({})).to.equal(message);

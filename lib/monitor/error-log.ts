@@ -69,8 +69,15 @@ function replayOf(error: TcpError): () => TcpError {
  */
 function unpin(error: unknown): void {
   try {
-    for (let next = error; next instanceof Error; next = next.cause) String(next.stack);
+    let next = error;
+    for (let depth = 0; next instanceof Error && depth < MAX_CAUSES; depth++) {
+      String(next.stack);
+      next = next.cause;
+    }
   } catch {
     // A cause of the user's that throws when it is looked at: it keeps what it keeps.
   }
 }
+
+/** A chain of causes may come back to itself. */
+const MAX_CAUSES = 8;

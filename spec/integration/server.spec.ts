@@ -8,6 +8,7 @@ import {
   ConnectionLostError,
   countByName,
   echoServer,
+  ConfigError,
   FrameError,
   lines,
   openSockets,
@@ -65,6 +66,15 @@ describe('tcpServer()', () => {
   it('listens on an IPv6 address that stands in brackets, as in a URL', async () => {
     const { address, family } = await serving(tcpServer({ host: '[::1]' })).listening;
     expect([address, family]).to.deep.equal(['::1', 'IPv6']);
+  });
+
+  it('refuses TCP options for a unix path, and listens nowhere', () => {
+    for (const socket of [{ noDelay: true }, { keepAlive: false }]) {
+      expect(() => tcpServer({ path: '/x', socket })).to.throw(
+        ConfigError,
+        /`path` excludes the TCP options of `socket`/,
+      );
+    }
   });
 
   it('ends a connection that finds no subscriber of `connections`', async () => {

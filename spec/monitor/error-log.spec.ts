@@ -29,6 +29,30 @@ describe('ErrorLog', () => {
     expect(log.dropped).to.equal(999);
   });
 
+  it('takes a cause that throws when it is looked at, and causes that go round in a circle [S9]', () => {
+    const log = new ErrorLog(2);
+    const shy = Object.defineProperty(new Error('shy'), 'stack', { get: () => expect.fail('looked at') });
+    const circle: Error = new Error('a');
+    circle.cause = new Error('b', { cause: circle });
+    for (const cause of [shy, circle]) log.report(new FrameError('decode', 'x', { cause }));
+    expect(tape(log.errors).values.map(({ cause }) => cause)).to.eql([shy, circle]);
+  });
+
+  it('keeps an error without what V8 keeps for its stack: the objects whose methods were running [S5]', async () => {
+    class Caller {
+      fail(): FrameError {
+        return new FrameError('decode', 'x', { cause: new TypeError('x') });
+      }
+    }
+    const log = new ErrorLog(1);
+    const caller = new WeakRef(new Caller());
+    log.report(caller.deref()!.fail());
+    await new Promise((resolve) => setImmediate(resolve));
+    globalThis.gc!();
+    expect(caller.deref()).to.equal(undefined);
+    expect(tape(log.errors).values).to.have.length(1);
+  });
+
   it('replays the newest to each late subscriber, also after the end [S5]', () => {
     const log = new ErrorLog(3);
     for (const error of frameErrors(5)) log.report(error);
