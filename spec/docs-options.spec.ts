@@ -1,0 +1,134 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { expect } from 'chai';
+import { lengthPrefixed } from '../lib/codec/length-prefixed.js';
+import { lines } from '../lib/codec/lines.js';
+import { mapCodec } from '../lib/codec/map-codec.js';
+import { connection } from '../lib/connect.js';
+import { echoServer } from '../lib/echo-server.js';
+import { ConfigError } from '../lib/errors.js';
+import { resolveConfig, resolveReconnect, resolveSocketOptions } from '../lib/resolve-config.js';
+import { tcpServer } from '../lib/tcp-server.js';
+import { tcpSocket } from '../lib/tcp-socket.js';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+
+interface Row {
+  readonly option: string;
+  readonly takes: string;
+  readonly byDefault: string;
+}
+
+/** The tables of options, in the order of the page. */
+function tablesOf(page: string): Row[][] {
+  const tables = page.split(/^\| option +\|.*\n/m).slice(1);
+  return tables.map((text) => {
+    const rows = text.split('\n').slice(1);
+    const end = rows.findIndex((row) => !row.startsWith('|'));
+    return rows.slice(0, end).map((row) => {
+      const [, option = '', takes = '', , byDefault = ''] = row.split('|').map((cell) => cell.trim());
+      return { option: plain(option), takes: takes.replace(/(?<=\d),(?=\d)/g, ''), byDefault: plain(byDefault) };
+    });
+  });
+}
+
+/** Without the marks of code and text, and the commas in numbers. */
+function plain(cell: string): string {
+  return cell.replace(/[`']|(?<=\d),(?=\d)/g, '');
+}
+
+/** What the ConfigError of this call says; empty if there is none. */
+function refusal(call: () => unknown): string {
+  try {
+    call();
+    return '';
+  } catch (error) {
+    if (error instanceof ConfigError) return error.message;
+    throw error;
+  }
+}
+
+/** A function that takes options, and what makes it refuse even options that it knows, if it would do something else. */
+interface Taker {
+  readonly name: string;
+  readonly take: (options: object) => unknown;
+  readonly wrong?: object;
+}
+
+/** It checks what it is given all the same. */
+const closed = tcpSocket({ port: 1, lazyConnect: true });
+closed.destroy();
+const functions = { decode: String, encode: String };
+
+/** Who takes the options of each table, in the order of the page. */
+const TABLES: readonly (readonly Taker[])[] = [
+  [
+    { name: 'tcpSocket', take: (options) => resolveConfig({ port: 1, ...options }) },
+    { name: 'connection', take: (options) => connection({ port: 1, ...options }) },
+  ],
+  [{ name: 'tcpSocket', take: (options) => resolveConfig({ port: 1, ...options }) }],
+  [{ name: 'writeBuffer', take: (options) => resolveConfig({ port: 1, writeBuffer: options }) }],
+  [{ name: 'reconnect', take: (options) => resolveReconnect(options) }],
+  [{ name: 'socket', take: (options) => resolveSocketOptions(options) }],
+  [{ name: 'write', take: (options) => closed.write('', options), wrong: { retryLimit: -1 } }],
+  [{ name: 'end', take: (options) => closed.end(options), wrong: { timeout: -1 } }],
+  [{ name: 'tcpServer', take: (options) => tcpServer(options), wrong: { path: 1 } }],
+  [{ name: "tcpServer's socket", take: (options) => tcpServer({ socket: options }), wrong: { keepAlive: 1 } }],
+  [{ name: 'echoServer', take: (options) => echoServer(options), wrong: { path: 1 } }],
+  [{ name: 'lines', take: (options) => lines(options) }],
+  [{ name: 'lengthPrefixed', take: (options) => lengthPrefixed(options) }],
+  [{ name: 'mapCodec', take: (options) => mapCodec(lines(), { ...functions, ...options }) }],
+];
+
+describe('docs/options.md', () => {
+  const tables = tablesOf(readFileSync(`${ROOT}docs/options.md`, 'utf8'));
+  const rows = TABLES.flatMap((takers, i) => takers.map((taker) => ({ taker, rows: tables[i] ?? [] })));
+  const documented = new Map<string, string[]>();
+  for (const { taker, rows: own } of rows) {
+    documented.set(taker.name, [...(documented.get(taker.name) ?? []), ...own.map(({ option }) => option)]);
+  }
+  // The page says so in a sentence.
+  documented.get('echoServer')?.push(...(documented.get('tcpServer') ?? []).filter((option) => option !== 'codec'));
+
+  it('has a table for each who takes options', () => expect(tables).to.have.lengthOf(TABLES.length));
+
+  it('has every option that the library knows, and no other', () => {
+    // The name of an option is a word in the library's source: what is not refused as unknown is known.
+    const files = readdirSync(`${ROOT}lib`, { recursive: true, encoding: 'utf8' }).filter((file) =>
+      file.endsWith('.ts'),
+    );
+    const words = new Set(
+      files.flatMap((file) => readFileSync(`${ROOT}lib/${file}`, 'utf8').match(/[A-Za-z]+/g) ?? []),
+    );
+    for (const { name, take, wrong } of new Map(rows.map(({ taker }) => [taker.name, taker])).values()) {
+      const known = [...words].filter(
+        (word) => !refusal(() => take({ [word]: undefined, ...wrong })).includes('is not an option of'),
+      );
+      expect(documented.get(name), `the options of ${name}`).to.have.members(known);
+    }
+  });
+
+  for (const [i, { taker, rows: own }] of rows.entries()) {
+    it(`says what the options of ${taker.name} take, as the library does (${i + 1})`, () => {
+      expect(own).to.not.have.lengthOf(0);
+      for (const { option, takes } of own) {
+        const message = refusal(() => taker.take({ [option]: null }));
+        const expected = /must be (.*), got/.exec(message)?.[1] ?? 'nothing: it takes null';
+        expect(takes.replace(/[;,] .*/, ''), `${taker.name}: ${option}`).to.equal(expected.replace(/[;,] .*/, ''));
+      }
+    });
+  }
+
+  it('says the defaults, as the library has them', () => {
+    const config = resolveConfig({ port: 1 });
+    const resolved = { ...config, ...config.reconnect, ...config.socket, ...config.writeBuffer };
+    const plainDefaults = Object.entries(resolved).flatMap(([option, value]: [string, unknown]) =>
+      /number|boolean|string/.test(typeof value) ? [[option, String(value)] as const] : [],
+    );
+    expect(plainDefaults).to.have.lengthOf.above(15);
+    const said = new Map(
+      tables.slice(0, 5).flatMap((table) => table.map(({ option, byDefault }) => [option, byDefault])),
+    );
+    for (const [option, value] of plainDefaults) expect(said.get(option), option).to.equal(value);
+  });
+});
