@@ -1,7 +1,7 @@
 /**
  * How an option is checked: once, when it is given, with a `ConfigError` that names the option, what was expected and what came.
  */
-import { printable } from './error-base.js';
+import { printable } from './endpoint.js';
 import { ConfigError } from './errors.js';
 
 /** The longest delay that Node's timers take, in ms; anything longer fires after 1 ms instead (Node documentation of `setTimeout`). */

@@ -1,13 +1,7 @@
 /**
  * What all errors share: where it happened, and that logging them is safe. The family itself is in errors.ts.
  */
-
-/** Where a connection goes: a host and a port, or the path of a unix socket or named pipe; empty for a custom `dial`. */
-export interface Endpoint {
-  readonly host?: string;
-  readonly port?: number;
-  readonly path?: string;
-}
+import { printable, type Endpoint } from './endpoint.js';
 
 /** What every error may be told about where it happened. */
 export interface ErrorContext {
@@ -116,20 +110,6 @@ export abstract class MessageError extends StacklessError {
   abstract replay(): () => MessageError;
 }
 
-/** Names an endpoint in one line of printable text, so that a hostile host name cannot forge a log line. */
-export function describeEndpoint(endpoint: Endpoint | undefined): string {
-  const path = pathOf(endpoint);
-  if (path !== undefined) return printable(path, 200);
-  if (endpoint?.host === undefined) return endpoint?.port === undefined ? 'the peer' : `port ${String(endpoint.port)}`;
-  const host = endpoint.host.includes(':') ? `[${endpoint.host}]` : endpoint.host;
-  return printable(endpoint.port === undefined ? host : `${host}:${String(endpoint.port)}`, 200);
-}
-
-/** The path of an endpoint that has one of its own: a polluted `Object.prototype.path` must redirect nothing. */
-export function pathOf(endpoint: Endpoint | undefined): string | undefined {
-  return endpoint !== undefined && Object.hasOwn(endpoint, 'path') ? endpoint.path : undefined;
-}
-
 /** The `code` of an error of any make, if it has one that is a plain word; the first inner one of an AggregateError. */
 export function codeOf(cause: unknown): string | undefined {
   if (typeof cause !== 'object' || cause === null) return undefined;
@@ -140,6 +120,11 @@ export function codeOf(cause: unknown): string | undefined {
   } catch {
     return undefined; // a getter or a Proxy that throws: it has none that could be told
   }
+}
+
+/** A number of things, in words of a message. */
+export function counted(count: number, thing: string): string {
+  return `${String(count)} ${thing}${count === 1 ? '' : 's'}`;
 }
 
 /** The code of a cause, or its name if it has none, for the end of a message. */
@@ -178,14 +163,4 @@ function summaryOf(cause: unknown, causes: number): unknown {
   } catch {
     return typeof cause; // it throws when it is looked at
   }
-}
-
-/** One line of at most `length` characters of the text; control characters are shown as escapes. */
-export function printable(text: string, length: number): string {
-  const escaped = JSON.stringify(text.slice(0, length)).slice(1, -1);
-  const safe = escaped.replace(
-    /[\u007f-\u009f\u2028\u2029]/g,
-    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
-  return safe.slice(0, length);
 }

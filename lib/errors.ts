@@ -5,11 +5,13 @@
  * carries payload bytes, keys or text of the peer in its message, and both `JSON.stringify` and `util.inspect` of each
  * are safe to log: a `cause` is shown there by name and code alone, and stays reachable as `error.cause`.
  */
-import { codeSuffix, describeEndpoint, MessageError, nameErrors, StacklessError, TcpErrorBase } from './error-base.js';
+import { describeEndpoint } from './endpoint.js';
+import { codeSuffix, counted, MessageError, nameErrors, StacklessError, TcpErrorBase } from './error-base.js';
 import type { ConnectionFacts, ConnectPhase, ErrorContext, Fate, FrameErrorKind } from './error-base.js';
 
+export type { Endpoint } from './endpoint.js';
 export { codeOf } from './error-base.js';
-export type { ConnectionFacts, ConnectPhase, Endpoint, ErrorContext, Fate, FrameErrorKind } from './error-base.js';
+export type { ConnectionFacts, ConnectPhase, ErrorContext, Fate, FrameErrorKind } from './error-base.js';
 
 /**
  * An option or argument is wrong. It is thrown by the call that was given it, the only error that is; its message names the option, what was
@@ -158,7 +160,8 @@ export class WriteError extends MessageError {
   readonly attempts: number;
 
   constructor(fate: Fate, attempts: number, context: ErrorContext, undelivered?: unknown) {
-    super(`message not written: ${fate} after ${attempts} attempts${codeSuffix(context.cause)}`, context, undelivered);
+    const how = `${fate} after ${counted(attempts, 'attempt')}${codeSuffix(context.cause)}`;
+    super(`message not written: ${how}`, context, undelivered);
     this.fate = fate;
     this.attempts = attempts;
   }
@@ -257,10 +260,7 @@ export class ReconnectLimitError extends TcpErrorBase {
   readonly attempts: number;
 
   constructor(attempts: number, context: ErrorContext) {
-    super(
-      `gave up on ${describeEndpoint(context.endpoint)} after ${String(attempts)} ${attempts === 1 ? 'redial' : 'redials'}`,
-      context,
-    );
+    super(`gave up on ${describeEndpoint(context.endpoint)} after ${counted(attempts, 'redial')}`, context);
     this.attempts = attempts;
   }
 }

@@ -6,7 +6,7 @@ import type { ConnectionConfig, SocketOptions } from './config.js';
 import type { Connection } from './connection/connection.js';
 import { fromSocket } from './connection/from-socket.js';
 import type { Link } from './connection/link.js';
-import { pathOf } from './error-base.js';
+import { pathOf } from './endpoint.js';
 import { ConfigError, ConnectError, type Endpoint, type TcpError } from './errors.js';
 import { LiveConnection } from './framed.js';
 import { Receiver } from './inbound/receive.js';

@@ -9,7 +9,7 @@ import * as net from 'node:net';
 import type { Duplex } from 'node:stream';
 import { Observable, timer } from 'rxjs';
 import type { ResolvedConnection } from '../config.js';
-import { pathOf } from '../error-base.js';
+import { pathOf } from '../endpoint.js';
 import { ConnectError, ConnectTimeoutError, type ConnectPhase, type ErrorContext } from '../errors.js';
 import { discard, fromSocket } from './from-socket.js';
 import type { Link } from './link.js';

@@ -54,10 +54,12 @@ export class Outlet<Out> implements BatchSource {
   readonly #events: OutletEvents;
   readonly #flushes = new Deque<{ readonly place: number; readonly resolve: () => void }>();
   readonly #waitingRoom = new WaitingRoom(
-    (bytes) => this.#closed || !this.#couldFit(bytes) || this.queue.hasRoom(bytes),
+    (bytes) => this.#closed || bytes > this.#config.writeBuffer.bytes || this.queue.hasRoom(bytes),
   );
   readonly #closing = new Set<(error: ClosedError) => void>();
   #closed = false;
+  /** Why it is closed, if it was not asked to. */
+  #cause: unknown;
   /** Bytes of the largest message that was refused for want of room, until that much is free. */
   #wanted = 1;
 
@@ -83,7 +85,7 @@ export class Outlet<Out> implements BatchSource {
   /** Encodes and queues a message. It is refused, and its `settled` called at once, if it cannot be encoded or there is no room. */
   offer(message: Out, terms?: FrameTerms): QueuedFrame | undefined {
     if (this.#closed) {
-      terms?.settled?.(new ClosedError(this.#events.where()));
+      terms?.settled?.(this.#closedError());
       return undefined;
     }
     const bytes = this.encode(message, terms);
@@ -150,7 +152,7 @@ export class Outlet<Out> implements BatchSource {
 
   /** Calls `stop` if the outlet closes before the returned function is called. */
   whenClosed(stop: (error: ClosedError) => void): () => void {
-    if (this.#closed) stop(new ClosedError(this.#events.where()));
+    if (this.#closed) stop(this.#closedError());
     else this.#closing.add(stop);
     return () => this.#closing.delete(stop);
   }
@@ -175,12 +177,13 @@ export class Outlet<Out> implements BatchSource {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    for (const stop of [...this.#closing]) stop(new ClosedError(this.#events.where()));
+    for (const stop of [...this.#closing]) stop(this.#closedError());
     this.#changed();
   }
 
   /** Gives up what is queued. */
   clear(cause: unknown): void {
+    this.#cause = cause;
     this.close();
     this.queue.clear(cause);
     this.#changed();
@@ -203,7 +206,7 @@ export class Outlet<Out> implements BatchSource {
 
   /** A source that heeds `writable` must not be told that there is room, and then be refused again. */
   #want(bytes: number): void {
-    if (bytes <= this.#wanted || !this.#couldFit(bytes)) return;
+    if (bytes <= this.#wanted || bytes > this.#config.writeBuffer.bytes) return;
     const told = this.writable;
     this.#wanted = bytes;
     if (told) this.#events.changed();
@@ -220,8 +223,9 @@ export class Outlet<Out> implements BatchSource {
     this.#events.changed();
   }
 
-  #couldFit(bytes: number): boolean {
-    return bytes <= this.#config.writeBuffer.bytes;
+  #closedError(): ClosedError {
+    const cause = this.#cause;
+    return cause instanceof ClosedError ? cause : new ClosedError({ ...this.#events.where(), cause });
   }
 
   #lossError(frame: QueuedFrame, fate: Fate, loss: Loss): TcpError {

@@ -395,6 +395,19 @@ describe('Outlet', () => {
     });
   });
 
+  it('refuses what comes after its end with what ended it', async () => {
+    const reason = new Error('enough');
+    const { outlet } = rig();
+    outlet.clear(new ClosedError({ ...WHERE, cause: reason }));
+    expect(await outcome(outlet.write('a'))).to.include({ code: 'TCP_CLOSED', cause: reason });
+    const limit = rig();
+    limit.outlet.clear(reason);
+    expect(await outcome(limit.outlet.write('a'))).to.include({ code: 'TCP_CLOSED', cause: reason, ...WHERE });
+    const asked = rig();
+    asked.outlet.close();
+    expect(await outcome(asked.outlet.write('a'))).to.include({ code: 'TCP_CLOSED', cause: undefined });
+  });
+
   describe('whenClosed', () => {
     it('tells once, unless it was told to forget', () => {
       const { outlet } = rig();
