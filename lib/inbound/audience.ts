@@ -51,6 +51,7 @@ export class Audience<In> {
   end(error: Error | undefined): void {
     const listeners = this.#listeners;
     this.#listeners = this.#hearing = [];
+    this.#current = undefined;
     for (const { subscriber, only } of listeners) settle(subscriber, only === undefined ? error : undefined);
   }
 
