@@ -3,39 +3,14 @@ import { expect } from 'chai';
 import { filter, firstValueFrom, map, take, timer } from 'rxjs';
 import { echoServer, lengthPrefixed, lines, pacedMap, tcpSocket } from '../../lib/index.js';
 import { numbered, otherProcess, resettingServer } from '../support/child-server.js';
+import { memoryWatch } from '../support/memory.js';
 import { collect, freePort, listen, peers, turns } from '../support/peers.js';
 
 const MIB = 1024 * 1024;
-const collectGarbage = globalThis.gc!;
 
 function figure(text: string): void {
   console.log(`[figure] ${text}`);
 }
-
-/** How far the memory of this process grows: what is alive, and what the system gave it. */
-function memoryWatch() {
-  const read = () => {
-    const { rss } = process.memoryUsage();
-    collectGarbage();
-    const { heapUsed, external } = process.memoryUsage();
-    return { alive: heapUsed + external, rss };
-  };
-  const start = read();
-  const most = { alive: 0, rss: 0 };
-  return {
-    look(): void {
-      const now = read();
-      most.alive = Math.max(most.alive, now.alive - start.alive);
-      most.rss = Math.max(most.rss, now.rss - start.rss);
-    },
-    most,
-    get text() {
-      return `heap + external +${mib(most.alive)} MiB, rss +${mib(most.rss)} MiB`;
-    },
-  };
-}
-
-const mib = (bytes: number): string => (bytes / MIB).toFixed(1);
 
 describe('what the issue asks to show', function () {
   this.timeout(120_000);
@@ -129,7 +104,7 @@ describe('what the issue asks to show', function () {
     );
     expect([done, wrong, all.end]).to.eql([frames, 0, {}]);
     expect(slowFrames, 'handed over while the work was slow').to.be.within(1, frames - 1);
-    expect(memory.most.alive).to.be.lessThan(16 * MIB);
+    expect(memory.most).to.be.lessThan(16 * MIB);
   });
 
   it('two firstValueFrom in a row over "one,two,three" give "one" and "two" [S6]', async () => {
@@ -188,7 +163,7 @@ describe('what the issue asks to show', function () {
       expect(framesWritten + queuedFrames + framesRefused).to.equal(total);
       expect(queuedBytes).to.be.at.most(8 * MIB);
       // The resident size is printed only: it also has the garbage of all specs before this one.
-      expect(memory.most.alive).to.be.lessThan(72 * MIB);
+      expect(memory.most).to.be.lessThan(72 * MIB);
     });
   }
 

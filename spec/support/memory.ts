@@ -17,18 +17,32 @@ export interface MemoryWatch {
   look(): void;
   /** Bytes, the most that `look()` has found. */
   readonly most: number;
+  /** The same of the resident size: to be told, not asserted, for it has the garbage of all specs before. */
+  readonly rss: number;
+  /** Both, in MiB. */
+  readonly text: string;
 }
 
-/** Starts to watch. The resident size is left out: it has the garbage of all specs before. */
+/** Starts to watch. */
 export function memoryWatch(): MemoryWatch {
+  const resident = process.memoryUsage.rss();
   const start = aliveBytes();
-  let most = 0;
+  let [most, rss] = [0, 0];
   return {
     look: () => {
+      rss = Math.max(rss, process.memoryUsage.rss() - resident);
       most = Math.max(most, aliveBytes() - start);
     },
     get most() {
       return most;
     },
+    get rss() {
+      return rss;
+    },
+    get text() {
+      return `heap + external +${mib(most)} MiB, rss +${mib(rss)} MiB`;
+    },
   };
 }
+
+const mib = (bytes: number): string => (bytes / 1024 / 1024).toFixed(1);
