@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
+import { bars, liveView } from '../demo/reactive-app/live-view.js';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
@@ -17,7 +18,7 @@ function runDemo(...names: string[]): Promise<Outcome> {
   const [, ...args] = scripts.demo.split(' ');
   const { FORCE_COLOR: _forced, NODE_OPTIONS: _options, ...env } = process.env;
   return new Promise((resolve, reject) => {
-    const options = { cwd: ROOT, env, timeout: 15_000, killSignal: 'SIGKILL' } as const;
+    const options = { cwd: ROOT, env, timeout: 30_000, killSignal: 'SIGKILL' } as const;
     const child = spawn(process.execPath, [...args, ...names], { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
     let [stdout, stderr] = ['', ''];
     child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
@@ -35,7 +36,13 @@ async function linesOf(...names: string[]): Promise<string[]> {
   return stdout.trimEnd().split('\n');
 }
 
-describe('the demos', () => {
+function numbersIn(line: string): number[] {
+  return [...line.matchAll(/\d+/g)].map(Number);
+}
+
+describe('the demos', function () {
+  this.timeout(40_000);
+
   it('echo, the default, shows each message come back over a connection of its own', async () => {
     const printed = await linesOf();
     const messages = ['hi', 'still there?', 'grüße', 'bye'];
@@ -73,18 +80,57 @@ describe('the demos', () => {
     ]);
   });
 
+  it('reactive-app tells of three faults of its server, and goes on over a new connection after each [S8]', async () => {
+    const printed = await linesOf('reactive-app');
+    expect(printed.filter((line) => line.startsWith('--'))).to.eql([
+      '-- the exchange resets the connection',
+      '-- the exchange falls silent, and reads no more',
+      '-- the exchange goes down for a second',
+    ]);
+    expect(printed.filter((line) => /connection to \S+ (lost|ended)/.test(line))).to.have.lengthOf.at.least(3);
+    expect(printed).to.include('   silence: dialling again');
+    // None was refused or given up, and all are written by the end.
+    expect(printed.filter((line) => line.includes('message'))).to.eql([]);
+    const [made, seen, missed] = numbersIn(printed.at(-2)!);
+    expect(seen).to.be.within(1, made! - 1);
+    expect(missed).to.equal(made! - seen!);
+    const [written, lost] = numbersIn(printed.at(-1)!);
+    expect(written).to.be.greaterThan(lost!);
+  });
+
+  it('reactive-app draws its rows in place on a terminal, cut to its width, below the lines that stay', () => {
+    const written: unknown[] = [];
+    const terminal = { isTTY: true, columns: 9, write: (text: unknown) => written.push(text) > 0 };
+    let count = 0;
+    const view = liveView(
+      () => ['as it is', `and ${++count} too long`],
+      () => expect.fail(),
+      terminal,
+    );
+    view.log('one');
+    view.log('two lines\nat once');
+    view.close();
+    expect(written).to.eql([
+      '\x1b[Jone\nas it is\nand 1 to\n',
+      '\x1b[2A\x1b[Jtwo lines\nat once\nas it is\nand 2 to\n',
+      '\x1b[2A\x1b[Jas it is\nand 3 to\n',
+    ]);
+    expect(bars([0, 30, 60, 90], 60)).to.equal('▁▅██');
+  });
+
   it('lists the demos when there is none of that name, and exits with 1', async () => {
     const { exitCode, stdout, stderr } = await runDemo('nope');
     expect(stderr).to.equal('');
     expect(exitCode).to.equal(1);
-    const files = readdirSync(`${ROOT}demo`).map((file) => file.replace(/\.ts$/, ''));
-    for (const name of files.filter((file) => file !== 'index')) {
+    const files = readdirSync(`${ROOT}demo`).filter((file) => file.endsWith('.ts') && file !== 'index.ts');
+    for (const name of files.map((file) => file.replace(/\.ts$/, ''))) {
       expect(stdout).to.match(new RegExp(`^  ${name} +\\S.+$`, 'm'));
     }
   });
 
   it('are short: under 60 lines each', () => {
-    for (const file of readdirSync(`${ROOT}demo`)) {
+    const files = readdirSync(`${ROOT}demo`, { recursive: true, encoding: 'utf8' });
+    for (const file of files.filter((name) => name.endsWith('.ts'))) {
       expect(readFileSync(`${ROOT}demo/${file}`, 'utf8').trimEnd().split('\n'), file).to.have.lengthOf.below(60);
     }
   });

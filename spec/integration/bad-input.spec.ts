@@ -459,6 +459,42 @@ describe('a dial() of the user', () => {
     await noneLeft(before);
   });
 
+  const lateAnswers: Record<string, (port: number) => unknown> = {
+    'a stream': () => new FakeStream(),
+    'a stream that is destroyed': () => new FakeStream().destroy(new Error('mine')),
+    'a socket that connects': (port) => connect({ host, port }),
+    'a socket that cannot connect': () => connect({ path: '/nowhere/at/all' }),
+    'no stream': () => ({}),
+    nothing: () => undefined,
+    'an error': () => Promise.reject(new Error('mine')),
+    'a rejection without a reason': () => Promise.reject(undefined),
+  };
+  const givenUp: Record<string, (socket: TcpSocket) => Promise<unknown>> = {
+    'its deadline': (socket) => tape(socket.errors).first(({ code }) => code === 'TCP_CONNECT_TIMEOUT'),
+    'destroy()': async (socket) => socket.destroy(),
+    'end()': (socket) => socket.end(),
+  };
+  for (const [answer, make] of Object.entries(lateAnswers)) {
+    for (const [end, giveUp] of Object.entries(givenUp)) {
+      it(`that answers ${answer} after ${end} changes nothing, and leaves nothing open [S10][S11]`, async () => {
+        const server = await listen(sink);
+        let resolve: (late: never) => void = () => undefined;
+        const dial = (): Promise<never> => new Promise((answer) => (resolve = answer));
+        const connectTimeout = end === 'its deadline' ? 1 : 60_000;
+        const socket = kept(tcpSocket({ dial, connectTimeout, reconnect: MINUTE }));
+        await giveUp(socket);
+        const errors = tape(socket.errors).values.length;
+        const late = make(server.port);
+        if (late instanceof Duplex) atEnd(() => expect(late.destroyed).to.be.true);
+        resolve(late as never);
+        await turns();
+        expect(socket.stats()).to.include({ dials: 1, epoch: 0, drops: 0 });
+        expect(tape(socket.errors).values).to.have.length(errors);
+        for (const peer of server.sockets) if (!peer.destroyed) await once(peer, 'close');
+      });
+    }
+  }
+
   it('that answers a connecting socket gets nothing written before it is connected', async () => {
     const server = await listen(echo);
     const socket = kept(tcpSocket({ dial: () => connect({ host, port: server.port, allowHalfOpen: true }) }));

@@ -1,10 +1,11 @@
 import { expect } from 'chai';
+import fc from 'fast-check';
 import { Deque } from '../../lib/deque.js';
 import type { Fate } from '../../lib/errors.js';
 import type { FrameTerms, Loss, QueuedFrame } from '../../lib/outbound/queued-frame.js';
 import { WriteQueue } from '../../lib/outbound/write-queue.js';
 import type { QueueConfig } from '../../lib/outbound/queued-frame.js';
-import { seededRandom, type Random } from '../support/random.js';
+import { holds } from '../support/property.js';
 
 const KIB = 1024;
 
@@ -534,9 +535,12 @@ describe('WriteQueue', () => {
   });
 
   for (const overflow of ['dropNewest', 'dropOldest'] as const) {
-    it(`does as a naive model does, through thousands of random steps under ${overflow} [S1] [S2] [S3] [S5]`, () => {
-      for (let seed = 1; seed <= 8; seed++) new ModelRun(seed, overflow).run(2_000);
-    });
+    holds(
+      `does as a naive model does, whatever is called in whatever order, under ${overflow} [S1] [S2] [S3] [S5]`,
+      120,
+      scripts(overflow),
+      playBoth,
+    );
   }
 
   it('withdraws in linear time: a frame is moved a few times, however many are withdrawn', () => {
@@ -592,176 +596,197 @@ describe('WriteQueue', () => {
   });
 });
 
-type Outcome = 'written' | `${Fate}, ${Loss['why']}`;
+/** One call of the queue. */
+type Step =
+  | { readonly call: 'enqueue'; readonly size: number; readonly retryLimit: number | undefined }
+  | { readonly call: 'take'; readonly limit: number }
+  | { readonly call: 'confirm' | 'rewind' | 'clear' }
+  /** Of the frame that was accepted so many before the newest, whatever has become of it. */
+  | { readonly call: 'withdraw'; readonly back: number }
+  /** Of all of the newest, save every so many. */
+  | { readonly call: 'withdraw most'; readonly of: number; readonly save: number };
+
+interface Script {
+  readonly config: QueueConfig;
+  readonly steps: readonly Step[];
+}
+
+function scripts(overflow: QueueConfig['overflow']): fc.Arbitrary<Script> {
+  const retryLimit = fc.option(fc.nat(4), { nil: undefined, freq: 2 });
+  const step: fc.Arbitrary<Step> = fc.oneof(
+    { weight: 55, arbitrary: fc.record({ call: fc.constant('enqueue'), size: fc.nat(25), retryLimit }) },
+    { weight: 15, arbitrary: fc.record({ call: fc.constant('take'), limit: fc.constantFrom(64, 10) }) },
+    { weight: 10, arbitrary: fc.constant({ call: 'confirm' }) },
+    { weight: 6, arbitrary: fc.constant({ call: 'rewind' }) },
+    { weight: 12, arbitrary: fc.record({ call: fc.constant('withdraw'), back: fc.nat(60) }) },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        call: fc.constant('withdraw most'),
+        of: fc.nat(150),
+        save: fc.integer({ min: 2, max: 9 }),
+      }),
+    },
+    { weight: 1, arbitrary: fc.constant({ call: 'clear' }) },
+  );
+  return fc.record({
+    config: fc.record({
+      overflow: fc.constant(overflow),
+      writeBuffer: fc.record({ frames: fc.constantFrom(5, 40, 200), bytes: fc.constantFrom(60, 400, 3_000) }),
+      retryLimit: fc.nat(3),
+    }),
+    steps: fc.array(step, { maxLength: 400, size: 'max' }),
+  });
+}
+
+/** Makes the same calls of a WriteQueue and of the model, and compares them after each. */
+function playBoth({ config, steps }: Script): void {
+  const outcomes: string[] = [];
+  const frames: QueuedFrame[] = [];
+  const queue = new WriteQueue(config, {
+    written: (count, bytes) => outcomes.push(`${count} of ${bytes} bytes written`),
+    undelivered: ({ message }, fate, { why }) => outcomes.push(`${String(message)} ${fate}, ${why}`),
+  });
+  const model = new Model(config);
+  const withdraw = (id: number): void => {
+    queue.withdraw(frames[id - 1]!, 'x');
+    model.withdraw(id);
+  };
+  const make = (step: Step): void => {
+    if (step.call === 'enqueue') {
+      const id = frames.length + 1;
+      const settled: FrameTerms['settled'] = (error) => outcomes.push(`${id} ${error === undefined ? 'written' : '?'}`);
+      const frame = queue.enqueue(Buffer.alloc(step.size), id, { retryLimit: step.retryLimit, settled });
+      expect(frame !== undefined, 'accepted').to.equal(model.enqueue(id, step.size, step.retryLimit));
+      if (frame !== undefined) frames.push(frame);
+    } else if (step.call === 'take') {
+      expect(queue.take(step.limit).map(nameOf), 'batch').to.eql(model.take(step.limit));
+    } else if (step.call === 'confirm') {
+      if (model.inFlight.length > 0) queue.confirm();
+      model.confirm();
+    } else if (step.call === 'rewind') expect(queue.rewind(), 'put back').to.equal(model.rewind());
+    else if (step.call === 'withdraw') {
+      if (step.back < frames.length) withdraw(frames.length - step.back);
+    } else if (step.call === 'withdraw most') {
+      for (let id = Math.max(1, frames.length - step.of); id <= frames.length; id++)
+        if (id % step.save !== 0) withdraw(id);
+    } else {
+      queue.clear('why');
+      model.clear();
+    }
+  };
+  let told = 0;
+  const compare = (what: string): void => {
+    const all = model.all;
+    expect(outcomes.slice(told), `outcomes, ${what}`).to.eql(model.outcomes.slice(told));
+    told = outcomes.length;
+    expect(counts(queue), what).to.eql({
+      ...{ frames: all.length, bytes: bytesOf(all) },
+      ...{ inFlightFrames: model.inFlight.length, inFlightBytes: bytesOf(model.inFlight) },
+    });
+    expect([queue.oldest, queue.newest], `places, ${what}`).to.eql([all[0]?.id ?? Infinity, frames.length]);
+    expect(queue.frames, 'bound in frames').to.be.at.most(config.writeBuffer.frames);
+    expect(queue.bytes, 'bound in bytes').to.be.at.most(config.writeBuffer.bytes);
+  };
+  for (const [i, step] of [...steps, { call: 'clear' } as const].entries()) {
+    make(step);
+    compare(`after step ${i}, ${step.call}`);
+  }
+  const settled = outcomes.filter((text) => !text.includes(' of ')).map((text) => parseInt(text));
+  const rising = settled.sort((a, b) => a - b);
+  expect(rising, 'one outcome each').to.eql(Array.from(frames, (_, i) => i + 1));
+}
 
 /** What the queue stands for, without any cleverness. */
 interface ModelFrame {
   readonly id: number;
   readonly size: number;
-  readonly retryLimit: number | undefined;
+  readonly retryLimit: number;
   attempts: number;
   withdrawn: boolean;
 }
 
-/** The same random calls of a WriteQueue and of a model made of arrays. */
-class ModelRun {
-  readonly #random: Random;
-  readonly #overflow: QueueConfig['overflow'];
-  readonly #limits: { frames: number; bytes: number };
-  readonly #retryLimit: number;
-  readonly #queue: WriteQueue;
-  readonly #real = new Map<number, QueuedFrame>();
-  readonly #realOutcomes: [number, Outcome][] = [];
-  readonly #outcomes: [number, Outcome][] = [];
-  #waiting: ModelFrame[] = [];
-  #inFlight: ModelFrame[] = [];
+/** The queue as arrays. */
+class Model {
+  waiting: ModelFrame[] = [];
+  inFlight: ModelFrame[] = [];
+  readonly outcomes: string[] = [];
+  readonly #config: QueueConfig;
   #cautious = false;
-  #ids = 0;
-  readonly #accepted: number[] = [];
-  readonly #what: string;
 
-  constructor(seed: number, overflow: QueueConfig['overflow']) {
-    this.#what = `seed ${seed}`;
-    this.#random = seededRandom(seed);
-    this.#overflow = overflow;
-    this.#limits = { frames: this.#random.pick([5, 40, 200]), bytes: this.#random.pick([60, 400, 3_000]) };
-    this.#retryLimit = this.#random.int(0, 3);
-    this.#queue = new WriteQueue(
-      { writeBuffer: this.#limits, overflow, retryLimit: this.#retryLimit },
-      {
-        written: () => {},
-        undelivered: (frame, fate, loss) => this.#realOutcomes.push([frame.message as number, `${fate}, ${loss.why}`]),
-      },
-    );
+  constructor(config: QueueConfig) {
+    this.#config = config;
   }
 
-  run(steps: number): void {
-    for (let step = 0; step < steps; step++) {
-      const weights = this.#random.next();
-      if (weights < 0.5) this.#enqueue();
-      else if (weights < 0.68) this.#take();
-      else if (weights < 0.8) this.#confirm();
-      else if (weights < 0.86) this.#rewind();
-      else if (weights < 0.999) this.#withdraw();
-      else this.#clear();
-      this.#compare(step);
+  get all(): ModelFrame[] {
+    return [...this.inFlight, ...this.waiting];
+  }
+
+  enqueue(id: number, size: number, retryLimit = this.#config.retryLimit): boolean {
+    if (!this.#fits(this.all, size)) {
+      if (this.#config.overflow === 'dropNewest' || !this.#fits(this.inFlight, size)) return false;
+      while (!this.#fits(this.all, size)) this.#lose(this.waiting.shift()!, 'evicted');
     }
-    this.#clear();
-    this.#compare(steps);
-    expect(
-      this.#realOutcomes.map(([id]) => id).sort((a, b) => a - b),
-      'one outcome each',
-    ).to.eql(this.#accepted);
-  }
-
-  get #all(): ModelFrame[] {
-    return [...this.#inFlight, ...this.#waiting];
-  }
-
-  #enqueue(): void {
-    const id = ++this.#ids;
-    const size = this.#random.int(0, 25);
-    const retryLimit = this.#random.next() < 0.3 ? this.#random.int(0, 4) : undefined;
-    const terms: FrameTerms = {
-      retryLimit,
-      settled: (error) => {
-        if (error === undefined) this.#realOutcomes.push([id, 'written']);
-      },
-    };
-    const real = this.#queue.enqueue(Buffer.alloc(size), id, terms);
-    const accepted = this.#makeRoom(size);
-    expect(real !== undefined, `accepted, ${this.#what}`).to.equal(accepted);
-    if (real === undefined) return;
-    this.#real.set(id, real);
-    this.#accepted.push(id);
-    this.#waiting.push({ id, size, retryLimit, attempts: 0, withdrawn: false });
-  }
-
-  #fits(frames: readonly ModelFrame[], size: number): boolean {
-    return frames.length < this.#limits.frames && bytesOf(frames) + size <= this.#limits.bytes;
-  }
-
-  #makeRoom(size: number): boolean {
-    if (this.#fits(this.#all, size)) return true;
-    if (this.#overflow === 'dropNewest' || !this.#fits(this.#inFlight, size)) return false;
-    while (!this.#fits(this.#all, size)) this.#lose(this.#waiting.shift()!, 'evicted');
+    this.waiting.push({ id, size, retryLimit, attempts: 0, withdrawn: false });
     return true;
   }
 
-  #take(): void {
-    const limit = this.#random.pick([10, 64]);
-    const taken = this.#queue.take(limit).map(({ message }) => message);
-    if (this.#inFlight.length > 0) return void expect(taken).to.eql([]);
-    while (this.#waiting[0] !== undefined) {
-      const together = bytesOf(this.#inFlight) + this.#waiting[0].size;
-      const alone = this.#cautious || [this.#waiting[0], ...this.#inFlight].some((frame) => this.#onLastTry(frame));
-      if (this.#inFlight.length > 0 && (alone || together > limit)) break;
-      this.#inFlight.push(this.#waiting.shift()!);
+  take(limit: number): number[] {
+    if (this.inFlight.length > 0) return [];
+    while (this.waiting[0] !== undefined) {
+      const together = bytesOf(this.inFlight) + this.waiting[0].size;
+      const alone = this.#cautious || [this.waiting[0], ...this.inFlight].some(onLastTry);
+      if (this.inFlight.length > 0 && (alone || together > limit)) break;
+      this.inFlight.push(this.waiting.shift()!);
     }
-    expect(taken, `batch, ${this.#what}`).to.eql(this.#inFlight.map(({ id }) => id));
+    return this.inFlight.map(({ id }) => id);
   }
 
-  /** One more loss gives it up: it goes alone, lest it takes another along or another takes it. */
-  #onLastTry({ attempts, retryLimit = this.#retryLimit }: ModelFrame): boolean {
-    return attempts > 0 && attempts >= retryLimit;
-  }
-
-  #confirm(): void {
-    if (this.#inFlight.length === 0) return;
-    this.#queue.confirm();
-    for (const { id } of this.#inFlight) this.#outcomes.push([id, 'written']);
-    this.#inFlight = [];
+  confirm(): void {
+    if (this.inFlight.length === 0) return;
+    this.outcomes.push(`${this.inFlight.length} of ${bytesOf(this.inFlight)} bytes written`);
+    for (const { id } of this.inFlight) this.outcomes.push(`${id} written`);
+    this.inFlight = [];
     this.#cautious = false;
   }
 
-  #rewind(): void {
-    const returned = this.#queue.rewind();
-    const batch = this.#inFlight;
-    this.#inFlight = [];
+  rewind(): number {
+    const batch = this.inFlight;
+    this.inFlight = [];
     this.#cautious = true;
     for (const frame of batch) frame.attempts++;
-    const goesOn = (frame: ModelFrame): boolean =>
-      !frame.withdrawn && frame.attempts <= (frame.retryLimit ?? this.#retryLimit);
-    const again = batch.filter(goesOn);
-    for (const frame of batch) if (!goesOn(frame)) this.#lose(frame, frame.withdrawn ? 'withdrawn' : 'retries');
-    this.#waiting = [...again, ...this.#waiting];
-    expect(returned, `rewound, ${this.#what}`).to.equal(again.length);
+    const again = batch.filter(({ withdrawn, attempts, retryLimit }) => !withdrawn && attempts <= retryLimit);
+    this.waiting = [...again, ...this.waiting];
+    for (const frame of batch) if (!again.includes(frame)) this.#lose(frame, frame.withdrawn ? 'withdrawn' : 'retries');
+    return again.length;
   }
 
-  #withdraw(): void {
-    const id = this.#accepted.length === 0 ? 0 : this.#random.pick(this.#accepted.slice(-60));
-    const real = this.#real.get(id);
-    if (real === undefined) return;
-    this.#queue.withdraw(real, 'x');
-    for (const frame of this.#inFlight) if (frame.id === id) frame.withdrawn = true;
-    const at = this.#waiting.findIndex((frame) => frame.id === id);
-    if (at >= 0) this.#lose(this.#waiting.splice(at, 1)[0]!, 'withdrawn');
+  withdraw(id: number): void {
+    for (const frame of this.inFlight) if (frame.id === id) frame.withdrawn = true;
+    const at = this.waiting.findIndex((frame) => frame.id === id);
+    if (at >= 0) this.#lose(this.waiting.splice(at, 1)[0]!, 'withdrawn');
   }
 
-  #clear(): void {
-    this.#queue.clear('why');
-    for (const frame of this.#inFlight) frame.attempts++;
-    for (const frame of this.#all) this.#lose(frame, 'closed');
-    this.#inFlight = [];
-    this.#waiting = [];
+  clear(): void {
+    for (const frame of this.inFlight) frame.attempts++;
+    for (const frame of this.all) this.#lose(frame, 'closed');
+    this.inFlight = [];
+    this.waiting = [];
   }
 
-  #lose(frame: ModelFrame, why: Loss['why']): void {
-    this.#outcomes.push([frame.id, `${frame.attempts > 0 ? 'unknown' : 'unsent'}, ${why}`]);
+  #fits(frames: readonly ModelFrame[], size: number): boolean {
+    const { writeBuffer } = this.#config;
+    return frames.length < writeBuffer.frames && bytesOf(frames) + size <= writeBuffer.bytes;
   }
 
-  #compare(step: number): void {
-    const { frames, bytes, inFlightFrames, inFlightBytes, oldest, newest } = this.#queue;
-    const all = this.#all;
-    const real = [frames, bytes, inFlightFrames, inFlightBytes, newest, this.#realOutcomes.length];
-    const model = [all.length, bytesOf(all), this.#inFlight.length, bytesOf(this.#inFlight), this.#accepted.length];
-    expect(real, `step ${step}, ${this.#what}`).to.eql([...model, this.#outcomes.length]);
-    const place = all[0] === undefined ? Infinity : this.#accepted.indexOf(all[0].id) + 1;
-    expect(oldest, `oldest at step ${step}, ${this.#what}`).to.equal(place);
-    expect(this.#realOutcomes.at(-1), `step ${step}, ${this.#what}`).to.eql(this.#outcomes.at(-1));
-    expect(frames).to.be.at.most(this.#limits.frames);
-    expect(bytes).to.be.at.most(this.#limits.bytes);
+  #lose({ id, attempts }: ModelFrame, why: Loss['why']): void {
+    this.outcomes.push(`${id} ${attempts > 0 ? 'unknown' : 'unsent'}, ${why}`);
   }
+}
+
+/** One more loss gives it up: it goes alone, lest it takes another along or another takes it. */
+function onLastTry({ attempts, retryLimit }: ModelFrame): boolean {
+  return attempts > 0 && attempts >= retryLimit;
 }
 
 function bytesOf(frames: readonly ModelFrame[]): number {

@@ -53,17 +53,20 @@ export interface OtherProcess<Report> {
   /** What it says next. */
   report(): Promise<Report>;
   tell(message: string): void;
+  /** Sends it a signal; resolves once it is gone. */
+  kill(signal: NodeJS.Signals): Promise<void>;
 }
 
 /** Starts `<name>.mjs`, which says `{ port }` first. It is ended with the spec. */
 export async function otherProcess<Report = never>(name: string, options: object = {}): Promise<OtherProcess<Report>> {
   const child = fork(script(`${name}.mjs`), [JSON.stringify(options)], { execArgv: [] });
-  atEnd(async () => {
-    if (child.exitCode !== null) return;
+  const kill = async (signal: NodeJS.Signals): Promise<void> => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
     const exited = once(child, 'exit');
-    child.kill();
+    child.kill(signal);
     await exited;
-  });
+  };
+  atEnd(() => kill('SIGKILL'));
   const said = tape(messagesOf(child));
   let heard = 0;
   const { port } = (await said.at(heard++)) as { port: number };
@@ -71,6 +74,7 @@ export async function otherProcess<Report = never>(name: string, options: object
     port,
     report: () => said.at(heard++) as Promise<Report>,
     tell: (message) => void child.send(message),
+    kill,
   };
 }
 
@@ -79,16 +83,22 @@ function messagesOf(child: ChildProcess): Observable<unknown> {
   return fromEvent(child, 'message', (message: unknown) => message).pipe(takeUntil(fromEvent(child, 'exit')));
 }
 
-/** Starts `full-queue.mjs`: whoever dials its port stays in the connect phase. */
-export async function unansweredPort(): Promise<number> {
+/** Starts `full-queue.mjs`, which never accepts: `PLACES` that dial its port connect, and all others stay in the connect phase. */
+export async function neverAccepting(): Promise<{ readonly port: number; kill(): Promise<void> }> {
   const child = spawn(process.execPath, [script('full-queue.mjs')], { stdio: ['ignore', 'pipe', 'inherit'] });
-  atEnd(async () => {
-    const exited = once(child, 'close');
+  const closed = once(child, 'close');
+  const kill = async (): Promise<void> => {
     child.kill('SIGKILL');
-    await exited;
-  });
+    await closed;
+  };
+  atEnd(kill);
   const [line] = (await once(child.stdout, 'data')) as [Buffer];
-  const port = Number(line.toString());
+  return { port: Number(line.toString()), kill };
+}
+
+/** A port at which whoever dials stays in the connect phase. */
+export async function unansweredPort(): Promise<number> {
+  const { port } = await neverAccepting();
   for (let i = 0; i < PLACES; i++) {
     const filler = connect(port, '127.0.0.1');
     filler.on('error', () => undefined);
@@ -99,7 +109,7 @@ export async function unansweredPort(): Promise<number> {
 }
 
 /** Linux queues one more than the backlog of 1 says. */
-const PLACES = 2;
+export const PLACES = 2;
 
 function script(name: string): string {
   return fileURLToPath(new URL(name, import.meta.url));
