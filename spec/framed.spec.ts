@@ -275,6 +275,32 @@ describe('LiveConnection', () => {
       expect(lost.age).to.be.at.least(lost.silence);
     });
 
+    for (const [how, end] of Object.entries<(rig: ReturnType<typeof made>) => void>({
+      'by the peer': ({ link }) => link.lost(coded('ECONNRESET')),
+      'by its own destroy()': ({ connection }) => connection.destroy(),
+      'by a failed write': ({ connection }) => connection.failed(coded('EPIPE')),
+    })) {
+      it(`${how} gives what the link still held, and counts it as read [S6]`, async () => {
+        const rig = made();
+        rig.link.chunk('one\n');
+        rig.link.unread = Buffer.from('two\nth');
+        end(rig);
+        expect(rig.endings[0]?.lost).to.include({ bytesRead: 10, unread: 0 });
+        expect(rig.counters.bytesRead).to.equal(10);
+        expect(await rig.read()).to.eql(['one', 'two']);
+        expect(rig.reports.map(({ kind }) => kind)).to.eql(['truncated']);
+      });
+    }
+
+    it('for bytes that are no frames drops what the link still held', async () => {
+      const { link, endings, read, reports } = made({ codec: lines({ maxFrameLength: 3 }) });
+      link.unread = Buffer.from('two\n');
+      const frames = await read();
+      link.chunk('much too long\n');
+      expect([frames, reports, endings.length]).to.eql([[], [], 1]);
+      expect(endings[0]?.reason).to.include({ kind: 'too-large' });
+    });
+
     it('counts the bytes of the socket’s queue as written', () => {
       const { connection, link, endings } = made();
       connection.wrote(10);
