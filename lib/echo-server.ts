@@ -39,19 +39,16 @@ export function echoServer(config: EchoServerConfig = {}): TcpServer {
   ]);
   // A peer that has sent its FIN still gets the rest of its echo.
   const server = tcpServer({ ...listen, socket: { ...accepted, allowHalfOpen: true } });
-  server.connections.subscribe({
-    next: (connection) => {
-      const echo = async (chunk: Buffer): Promise<void> => {
-        await connection.write(chunk);
-        if (closes) void connection.end();
-      };
-      // An echo that fails has lost its connection, which the server's `errors` tell.
-      connection.inbound.pipe(pacedMap(connection, echo)).subscribe({
-        error: () => undefined,
-        complete: () => void connection.end(),
-      });
-    },
-    error: () => undefined, // `listening` rejects with it
+  server.connections.subscribe((connection) => {
+    const echo = async (chunk: Buffer): Promise<void> => {
+      await connection.write(chunk);
+      if (closes) void connection.end();
+    };
+    // An echo that fails has lost its connection, which the server's `errors` tell.
+    connection.inbound.pipe(pacedMap(connection, echo)).subscribe({
+      error: () => undefined,
+      complete: () => void connection.end(),
+    });
   });
   return server;
 }

@@ -40,7 +40,7 @@ export interface TcpServerConfig<In = Buffer, Out = Bytes> extends Pick<
 
 /** A listening server. */
 export interface TcpServer<In = Buffer, Out = Bytes> {
-  /** Each accepted connection. One that comes while nobody is subscribed is ended. Errors if listening fails, completes when closed. */
+  /** Each accepted connection. One that comes while nobody is subscribed is ended. Completes when closed, or when it cannot listen. */
   readonly connections: Observable<Connection<In, Out>>;
   /** Where it listens, once it does; for a `path` that is the address. Rejects with a {@link ConnectError} if it cannot; it may be ignored. */
   readonly listening: Promise<net.AddressInfo>;
@@ -128,7 +128,7 @@ class Listener<In, Out> implements TcpServer<In, Out> {
         const error = new ConnectError('config', { cause, endpoint: place }, 'listen on');
         reject(error);
         this.#errorLog.report(error);
-        if (!this.#server.listening) this.#accepted.error(error);
+        if (!this.#server.listening) this.#accepted.complete();
       });
       const path = pathOf(place);
       // An own `port: undefined` would make Node listen on any port.

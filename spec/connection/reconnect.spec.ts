@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import {
+  catchError,
   concat,
   defer,
   EMPTY,
@@ -14,13 +15,13 @@ import {
   timer,
 } from 'rxjs';
 import type { ObservableInput } from 'rxjs';
-import { TestScheduler, type RunHelpers } from 'rxjs/testing';
 import type { ReconnectConfig } from '../../lib/config.js';
 import { reconnect, reconnectWith, type ReconnectHooks } from '../../lib/connection/reconnect.js';
 import { ConfigError, ConnectError, ConnectionLostError, ReconnectLimitError } from '../../lib/errors.js';
 import type { ConnectionFacts, TcpError } from '../../lib/errors.js';
 import { resolveReconnect } from '../../lib/resolve-config.js';
 import { noneLeft, openHandles } from '../support/leaks.js';
+import { marbles } from '../support/marbles.js';
 
 const FACTS: ConnectionFacts = {
   ...{ clean: false, endedBy: 'peer', age: 1, silence: 1, bytesRead: 0, bytesWritten: 0 },
@@ -59,11 +60,6 @@ interface Run {
   readonly subscription: Subscription;
 }
 
-function virtual(script: (scheduler: TestScheduler, helpers: RunHelpers) => void): void {
-  const scheduler = new TestScheduler((actual, expected) => void expect(actual).to.eql(expected));
-  scheduler.run((helpers) => script(scheduler, helpers));
-}
-
 /** Runs the operator over these sources, the last one again and again, in virtual time until `until` ms. */
 function run(
   dials: readonly Dial[],
@@ -82,7 +78,7 @@ function run(
     ...{ dials: [], gone: [], attempts: [], waits: [], values: [], ends: [] },
     ...{ hurry: new Subject<void>(), subscription: new Subscription() },
   };
-  virtual((scheduler) => {
+  marbles((_, scheduler) => {
     const source = new Observable<string>((subscriber) => {
       const dial = dials[Math.min(made.dials.length, dials.length - 1)]!;
       made.dials.push(scheduler.now());
@@ -120,7 +116,7 @@ function run(
 
 describe('reconnect', () => {
   it('subscribes again on an error and passes every value on [S8]', () => {
-    virtual((_, { cold, expectObservable, expectSubscriptions }) => {
+    marbles(({ cold, expectObservable, expectSubscriptions }) => {
       const source = cold('a-b-#', undefined, lost());
       const again = source.pipe(reconnect({ initialDelay: 3, jitter: 0, factor: 1 }));
       expectObservable(again, '20ms !').toBe('a-b----a-b----a-b---');
@@ -129,10 +125,33 @@ describe('reconnect', () => {
   });
 
   it('passes completion on and dials no more [S8]', () => {
-    virtual((_, { cold, expectObservable, expectSubscriptions }) => {
+    marbles(({ cold, expectObservable, expectSubscriptions }) => {
       const source = cold('a-|');
       expectObservable(source.pipe(reconnect())).toBe('a-|');
       expectSubscriptions(source.subscriptions).toBe('^-!');
+    });
+  });
+
+  it('takes values and errors that come while it subscribes', () => {
+    marbles(({ cold, expectObservable, expectSubscriptions }) => {
+      const source = cold('(ab#)', undefined, lost());
+      const again = source.pipe(reconnect({ initialDelay: 6, jitter: 0, factor: 1, maxAttempts: 1 }));
+      const codes = again.pipe(catchError((error: TcpError) => of(error.code)));
+      expectObservable(codes).toBe('(ab)--(abc|)', { a: 'a', b: 'b', c: 'TCP_RECONNECT_LIMIT' });
+      expectSubscriptions(source.subscriptions).toBe(['(^!)', '------(^!)']);
+    });
+  });
+
+  it('subscribed twice at once dials for each, with attempts of their own [S8]', () => {
+    marbles(({ cold, expectObservable, expectSubscriptions }) => {
+      const source = cold('--#', undefined, lost());
+      const again = source.pipe(reconnect({ initialDelay: 2, jitter: 0, maxAttempts: 2, maxDelay: 4 }));
+      const codes = again.pipe(catchError((error: TcpError) => of(error.code)));
+      expectObservable(codes).toBe('------------(x|)', { x: 'TCP_RECONNECT_LIMIT' });
+      expectObservable(codes, '---^').toBe('---------------(x|)', { x: 'TCP_RECONNECT_LIMIT' });
+      expectSubscriptions(source.subscriptions).toBe([
+        ...['^-!', '---^-!', '----^-!', '-------^-!', '----------^-!', '-------------^-!'],
+      ]);
     });
   });
 
@@ -187,11 +206,20 @@ describe('reconnect', () => {
       expect(attempts).to.eql([1, 2, 3, 4]);
     });
 
+    it('start anew by the time that the newest value was there, of a source that gives several', () => {
+      const two =
+        (ms: number): Dial =>
+        () =>
+          concat(of('one'), timer(60).pipe(switchMap(fails(ms, 'two'))));
+      expect(run([fails(0), two(60), stays], { stableAfter: 100 }).attempts).to.eql([1, 2, 3]);
+      expect(run([fails(0), two(100), stays], { stableAfter: 100 }).attempts).to.eql([1, 2, 1]);
+    });
+
     it('start anew once the connection has answered [S8]', () => {
       const answering = fails(1, 'up', () => lost(true));
       const started = (config: ReconnectConfig, dials: Dial[]): number[] => {
         const times: number[] = [];
-        virtual((scheduler) => {
+        marbles((_, scheduler) => {
           const source = defer(() => {
             times.push(scheduler.now());
             return dials[Math.min(times.length, dials.length) - 1]!();
@@ -411,11 +439,11 @@ describe('reconnect', () => {
       expect(run([fails(0)], { delay: () => timer(500) }, { until: 100 }).dials).to.eql([0]);
     });
 
-    it('inside a value, a hook or an end does the same', () => {
-      for (const inside of ['dialling', 'waiting', 'next']) {
-        virtual(() => {
-          let dials = 0;
-          let values = 0;
+    for (const inside of ['dialling', 'waiting', 'next', 'retryable', 'delay', 'random']) {
+      it(`inside ${inside} does the same`, () => {
+        let dials = 0;
+        let values = 0;
+        marbles(() => {
           const subscription = new Subscription();
           const stopIn = (place: string): void => {
             if (place === inside) subscription.unsubscribe();
@@ -424,20 +452,28 @@ describe('reconnect', () => {
             dials++;
             return fails(5, 'up')();
           });
-          const hooks = { dialling: () => stopIn('dialling'), waiting: () => stopIn('waiting') };
-          subscription.add(
-            source.pipe(reconnectWith(resolveReconnect({}), hooks)).subscribe(() => {
-              values++;
-              stopIn('next');
-            }),
-          );
-          timer(5000).subscribe(() => {
-            // The first hook runs before there is a subscription to give up: that dial is given up right after it.
-            expect([dials, values], inside).to.eql([1, 1]);
+          const asked = <T>(place: string, answer: T): T => {
+            stopIn(place);
+            return answer;
+          };
+          const policy = resolveReconnect({
+            retryable: () => asked('retryable', true),
+            random: () => asked('random', 1),
+            ...(inside === 'delay' && { delay: () => asked('delay', timer(10)) }),
           });
+          const hooks = { dialling: () => stopIn('dialling'), waiting: () => stopIn('waiting') };
+          const again = source.pipe(reconnectWith(policy, hooks));
+          const onValue = (): void => {
+            values++;
+            stopIn('next');
+          };
+          subscription.add(again.subscribe({ next: onValue, error: () => expect.fail('errored') }));
+          timer(5000).subscribe(() => subscription.unsubscribe());
         });
-      }
-    });
+        // The first hook runs before there is a subscription to give up: that dial is given up right after it.
+        expect([dials, values]).to.eql([1, 1]);
+      });
+    }
 
     it('leaves no timer in any phase [S11]', async () => {
       const before = openHandles();
@@ -480,7 +516,7 @@ describe('reconnect', () => {
 
     it('and subscribing again starts clean', () => {
       const times: number[] = [];
-      virtual((scheduler) => {
+      marbles((_, scheduler) => {
         const source = defer(() => {
           times.push(scheduler.now());
           return fails(0)();
@@ -493,6 +529,46 @@ describe('reconnect', () => {
         });
       });
       expect(times).to.eql([0, 50, 150, 200, 250, 350, 550]);
+    });
+  });
+
+  describe('entered again inside a value', () => {
+    /** Virtual ms of each dial; `inside` is done in the first value, of a connection that then lives for 10 ms. */
+    const dialsWhen = (inside: (made: { source: Subject<string>; hurry: Subject<void> }) => void): number[] => {
+      const dials: number[] = [];
+      marbles((_, scheduler) => {
+        const hurry = new Subject<void>();
+        const first = new Subject<string>();
+        timer(1).subscribe(() => first.next('up'));
+        timer(11).subscribe(() => first.error(lost()));
+        const dialled = defer(() => (dials.push(scheduler.now()) === 1 ? first : NEVER));
+        const policy = resolveReconnect({ random: () => 1 });
+        const subscription = dialled.pipe(reconnectWith(policy, { hurry })).subscribe(() => {
+          inside({ source: first, hurry });
+        });
+        timer(500).subscribe(() => subscription.unsubscribe());
+      });
+      return dials;
+    };
+
+    it('by nobody waits after the loss', () => {
+      expect(dialsWhen(() => {})).to.eql([0, 61]);
+    });
+
+    it('by its source, which errors, waits from then on', () => {
+      expect(dialsWhen(({ source }) => source.error(lost()))).to.eql([0, 51]);
+    });
+
+    it('by who hurries, dials at once after the loss', () => {
+      expect(dialsWhen(({ hurry }) => hurry.next())).to.eql([0, 11]);
+    });
+
+    it('by who hurries and by the source’s error, dials within that value', () => {
+      const both = dialsWhen(({ source, hurry }) => {
+        hurry.next();
+        source.error(lost());
+      });
+      expect(both).to.eql([0, 1]);
     });
   });
 

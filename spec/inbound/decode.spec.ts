@@ -1,18 +1,14 @@
 import { expect } from 'chai';
-import { concat, from, NEVER, Observable, of, range, Subject, take, throwError, map } from 'rxjs';
-import { TestScheduler, type RunHelpers } from 'rxjs/testing';
+import { concat, from, map, NEVER, Observable, of, range, retry, Subject, take, tap, throwError } from 'rxjs';
 import type { Codec, Decoder } from '../../lib/codec/codec.js';
 import { lengthPrefixed } from '../../lib/codec/length-prefixed.js';
 import { lines } from '../../lib/codec/lines.js';
 import { FrameError } from '../../lib/errors.js';
 import { decode, DecodeDriver } from '../../lib/inbound/decode.js';
 import { chunkings } from '../support/chunkings.js';
+import { marbles } from '../support/marbles.js';
 
 type Decoding<In> = Pick<Codec<In, never>, 'decoder'>;
-
-function virtual(script: (helpers: RunHelpers) => void): void {
-  new TestScheduler((actual, expected) => void expect(actual).to.eql(expected)).run(script);
-}
 
 /** A decoder of texts whose parts may be replaced. */
 function decoding(parts: Partial<Decoder<string>>): Decoding<string> {
@@ -44,7 +40,7 @@ const chunks = { a: Buffer.from('one\ntw'), b: Buffer.from('o\n'), c: Buffer.fro
 
 describe('decode', () => {
   it('emits each frame with the chunk that ends it', () => {
-    virtual(({ cold, expectObservable, expectSubscriptions }) => {
+    marbles(({ cold, expectObservable, expectSubscriptions }) => {
       const source = cold('-a-b--|', chunks);
       expectObservable(source.pipe(decode(lines()))).toBe('-x-y--|', { x: 'one', y: 'two' });
       expectSubscriptions(source.subscriptions).toBe('^-----!');
@@ -52,19 +48,19 @@ describe('decode', () => {
   });
 
   it('emits several frames of one chunk in a row', () => {
-    virtual(({ cold, expectObservable }) => {
+    marbles(({ cold, expectObservable }) => {
       expectObservable(cold('--c----|', chunks).pipe(decode(lines()))).toBe('--(xyz)|', { x: 'x', y: 'y', z: 'z' });
     });
   });
 
   it('passes an error of the source on, and reports no frame that it cut', () => {
-    virtual(({ cold, expectObservable }) => {
+    marbles(({ cold, expectObservable }) => {
       expectObservable(cold('-a--#', chunks, 'gone').pipe(decode(lines()))).toBe('-x--#', { x: 'one' }, 'gone');
     });
   });
 
   it('errors with `truncated` when the source completes inside a frame [S7]', () => {
-    virtual(({ cold, expectObservable }) => {
+    marbles(({ cold, expectObservable }) => {
       const kinds = cold('-a--|', chunks).pipe(decode(lines()));
       const told = new Observable<string>((s) =>
         kinds.subscribe({
@@ -78,15 +74,63 @@ describe('decode', () => {
   });
 
   it('unsubscribes from its source with its subscriber', () => {
-    virtual(({ cold, expectObservable, expectSubscriptions }) => {
+    marbles(({ cold, expectObservable, expectSubscriptions }) => {
       const source = cold('-b-a-b-b', chunks);
       expectObservable(source.pipe(decode(lines())), '----!').toBe('-y-x-', { y: 'o', x: 'one' });
       expectSubscriptions(source.subscriptions).toBe('^---!');
     });
   });
 
+  for (const [phase, when, expected] of [
+    ['before the first chunk', '!', ''],
+    ['inside a frame', '--!', '-x'],
+    ['between two frames', '----!', '-x-y'],
+  ] as const) {
+    it(`unsubscribed ${phase} lets its source go at once`, () => {
+      marbles(({ cold, expectObservable, expectSubscriptions }) => {
+        const source = cold('-a-b-c|', chunks);
+        expectObservable(source.pipe(decode(lines())), when).toBe(expected, { x: 'one', y: 'two' });
+        expectSubscriptions(source.subscriptions).toBe(when === '!' ? '(^!)' : `^${when.slice(1)}`);
+      });
+    });
+  }
+
+  it('subscribed twice at once subscribes to its source twice, with a decoder each', () => {
+    marbles(({ cold, expectObservable, expectSubscriptions }) => {
+      const source = cold('-a-b|', chunks);
+      const frames = source.pipe(decode(lines()));
+      expectObservable(frames).toBe('-x-y|', { x: 'one', y: 'two' });
+      expectObservable(frames, '--^').toBe('---x-y|', { x: 'one', y: 'two' });
+      expectSubscriptions(source.subscriptions).toBe(['^---!', '--^---!']);
+    });
+  });
+
+  it('subscribed again after an error starts with no byte of before [S7]', () => {
+    marbles(({ cold, expectObservable, expectSubscriptions }) => {
+      const source = cold('-b-p-#', chunks);
+      expectObservable(source.pipe(decode(lines()), retry(1))).toBe('-y----y---#', { y: 'o' });
+      expectSubscriptions(source.subscriptions).toBe(['^----!', '-----^----!']);
+    });
+  });
+
+  it('emits the frames of a source that emits and ends while it is being subscribed to', () => {
+    const gone = new Error('gone');
+    expect(collect(of(chunks.a, chunks.b).pipe(decode(lines())))).to.eql({ values: ['one', 'two'], end: 'completed' });
+    expect(
+      collect(
+        concat(
+          of(chunks.a),
+          throwError(() => gone),
+        ).pipe(decode(lines())),
+      ),
+    ).to.eql({
+      values: ['one'],
+      end: gone,
+    });
+  });
+
   it('unsubscribes from its source when the bytes are no frames', () => {
-    virtual(({ cold, expectSubscriptions }) => {
+    marbles(({ cold, expectSubscriptions }) => {
       const source = cold('-c--c-c', chunks);
       source.pipe(decode(lines({ maxFrameLength: 1 })), take(4)).subscribe();
       source.pipe(decode(decoding({ next: throwing(new Error('no')) }))).subscribe({ error: () => {} });
@@ -158,6 +202,74 @@ describe('decode', () => {
     });
     source.next(chunks.c);
     expect(seen).to.eql(['x', 'y', 'z', 'completed']);
+  });
+
+  it('errors at once when the source errors while a frame is being emitted, and drops the frames after it', () => {
+    const source = new Subject<Buffer>();
+    const gone = new Error('gone');
+    const outcome = collect(
+      source.pipe(
+        decode(lines()),
+        tap((frame) => {
+          if (frame === 'x') source.error(gone);
+        }),
+      ),
+    );
+    source.next(chunks.c);
+    expect(outcome).to.eql({ values: [], end: gone });
+  });
+
+  it('emits nothing more once unsubscribed inside a frame, neither of this chunk nor of one that waits', () => {
+    const source = new Subject<Buffer>();
+    const seen: string[] = [];
+    const subscription = source.pipe(decode(lines())).subscribe((frame) => {
+      seen.push(frame);
+      source.next(Buffer.from('later\n'));
+      subscription.unsubscribe();
+    });
+    source.next(chunks.c);
+    expect([seen, source.observed]).to.eql([['x'], false]);
+  });
+
+  it('does not end the decoder once unsubscribed inside the last frame', () => {
+    let ended = 0;
+    const codec = lines();
+    const watched: Decoding<string> = {
+      decoder: (report) => {
+        const inner = codec.decoder(report);
+        return { push: (chunk) => inner.push(chunk), next: () => inner.next(), end: () => (ended++, undefined) };
+      },
+    };
+    expect(collect(of(chunks.a).pipe(decode(watched), take(1)))).to.eql({ values: ['one'], end: 'completed' });
+    expect(ended).to.equal(0);
+  });
+
+  it('subscribes to no source for a codec that makes no decoder', () => {
+    marbles(({ cold, expectObservable, expectSubscriptions }) => {
+      const source = cold('-a-|', chunks);
+      const own = new FrameError('corrupt', 'no decoder');
+      expectObservable(source.pipe(decode({ decoder: throwing(own) }))).toBe('#', undefined, own);
+      expectSubscriptions(source.subscriptions).toBe([]);
+    });
+  });
+
+  it('errors with what `report` throws as the cause', () => {
+    const report = throwing(new RangeError('of the user'));
+    const codec = lines({ maxFrameLength: 1, onTooLarge: 'discard' });
+    const { values, end } = collect(of(Buffer.from('a\nlong\nb\n')).pipe(decode(codec, { report })));
+    expect(values).to.eql(['a']);
+    expect(end).to.be.instanceOf(FrameError);
+    expect((end as FrameError).cause).to.be.instanceOf(RangeError);
+  });
+
+  it('emits nothing more once unsubscribed inside `report`', () => {
+    const source = new Subject<Buffer>();
+    const seen: string[] = [];
+    const codec = lines({ maxFrameLength: 1, onTooLarge: 'discard' });
+    const report = (): void => subscription.unsubscribe();
+    const subscription = source.pipe(decode(codec, { report })).subscribe((frame) => seen.push(frame));
+    source.next(Buffer.from('a\nlong\nb\n'));
+    expect([seen, source.observed]).to.eql([['a'], false]);
   });
 
   it('emits the frames before the one that is broken, and then its error [S12]', () => {

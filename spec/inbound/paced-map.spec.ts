@@ -14,9 +14,9 @@ import {
   throwError,
   timer,
 } from 'rxjs';
-import { TestScheduler, type RunHelpers } from 'rxjs/testing';
 import { ConfigError } from '../../lib/errors.js';
 import { pacedMap, type Pausable } from '../../lib/inbound/paced-map.js';
+import { marbles } from '../support/marbles.js';
 
 /** What is held, and how often it was asked to. */
 interface Brake extends Pausable {
@@ -37,13 +37,9 @@ function brake(readBuffer?: number): Brake {
   return made;
 }
 
-function virtual(script: (helpers: RunHelpers) => void): void {
-  new TestScheduler((actual, expected) => void expect(actual).to.eql(expected)).run(script);
-}
-
 describe('pacedMap', () => {
   it('does one work at a time, in the order of the frames', () => {
-    virtual(({ hot, cold, expectObservable, expectSubscriptions }) => {
+    marbles(({ hot, cold, expectObservable, expectSubscriptions }) => {
       const work = cold('--x|');
       const source = hot('ab-c-----|');
       expectObservable(source.pipe(pacedMap(brake(), (frame) => work.pipe(map(() => frame))))).toBe('--a--b--c|');
@@ -52,7 +48,7 @@ describe('pacedMap', () => {
   });
 
   it('does up to `concurrency` works at a time, and gives results as they come', () => {
-    virtual(({ hot, expectObservable }) => {
+    marbles(({ hot, expectObservable }) => {
       const wait: Record<string, number> = { a: 6, b: 1, c: 1 };
       const project = (frame: string): Observable<string> => of(frame).pipe(delay(wait[frame]!));
       expectObservable(hot('(abc)----|').pipe(pacedMap(brake(), project, 2))).toBe('-bc---a--|');
@@ -69,13 +65,13 @@ describe('pacedMap', () => {
   });
 
   it('passes on every value that a work gives', () => {
-    virtual(({ cold, expectObservable }) => {
+    marbles(({ cold, expectObservable }) => {
       expectObservable(cold('a---|').pipe(pacedMap(brake(), () => cold('xy|')))).toBe('xy--|');
     });
   });
 
   it('completes once the source has and all works are done', () => {
-    virtual(({ cold, expectObservable }) => {
+    marbles(({ cold, expectObservable }) => {
       expectObservable(cold('a|').pipe(pacedMap(brake(), () => cold('----x-|')))).toBe('----x-|');
       expectObservable(cold('-|').pipe(pacedMap(brake(), () => of('x')))).toBe('-|');
       expectObservable(cold('a--|').pipe(pacedMap(brake(), () => EMPTY))).toBe('---|');
@@ -83,7 +79,7 @@ describe('pacedMap', () => {
   });
 
   it('passes an error of the source on at once, and gives works up', () => {
-    virtual(({ cold, expectObservable, expectSubscriptions }) => {
+    marbles(({ cold, expectObservable, expectSubscriptions }) => {
       const work = cold('----x|');
       expectObservable(cold('ab-#').pipe(pacedMap(brake(), () => work))).toBe('---#');
       expectSubscriptions(work.subscriptions).toBe(['^--!']);
@@ -91,7 +87,7 @@ describe('pacedMap', () => {
   });
 
   it('errors with an error of a work, and gives the source up', () => {
-    virtual(({ cold, expectObservable, expectSubscriptions }) => {
+    marbles(({ cold, expectObservable, expectSubscriptions }) => {
       const source = cold('ab-c-c');
       expectObservable(source.pipe(pacedMap(brake(), () => cold('--#')))).toBe('--#');
       expectSubscriptions(source.subscriptions).toBe('^-!');
@@ -123,13 +119,112 @@ describe('pacedMap', () => {
   });
 
   it('unsubscribes from source and works, and drops what waits', () => {
-    virtual(({ cold, expectObservable, expectSubscriptions }) => {
+    marbles(({ cold, expectObservable, expectSubscriptions }) => {
       const source = cold('abc--d');
       const work = cold('-----x|');
       expectObservable(source.pipe(pacedMap(brake(), () => work)), '----!').toBe('-----');
       expectSubscriptions(source.subscriptions).toBe('^---!');
       expectSubscriptions(work.subscriptions).toBe('^---!');
     });
+  });
+
+  it('goes on with what waits and what runs after its source has completed', () => {
+    marbles(({ cold, expectObservable, expectSubscriptions }) => {
+      const source = cold('(abc|)');
+      const work = cold('x-----|');
+      expectObservable(source.pipe(pacedMap(brake(), () => work, 2))).toBe('(xx)--x-----|');
+      expectSubscriptions(work.subscriptions).toBe(['^-----!', '^-----!', '------^-----!']);
+    });
+  });
+
+  it('gives the other works and what waits up with the first error of one', () => {
+    marbles(({ cold, expectObservable, expectSubscriptions }) => {
+      const works: Record<string, ReturnType<typeof cold>> = { a: cold('---x|'), b: cold('-#'), c: cold('x|') };
+      expectObservable(cold('(abc)').pipe(pacedMap(brake(), (frame) => works[frame]!, 2))).toBe('-#');
+      expectSubscriptions(works.a!.subscriptions).toBe('^!');
+      expectSubscriptions(works.c!.subscriptions).toBe([]);
+    });
+  });
+
+  it('errors with a promise that rejects', async () => {
+    const mistake = new Error('mistake');
+    const held = brake(1);
+    const end = await new Promise((error) => {
+      of(1)
+        .pipe(pacedMap(held, () => Promise.reject(mistake)))
+        .subscribe({ error });
+    });
+    expect([end, held.taken, held.held]).to.eql([mistake, 1, 0]);
+  });
+
+  for (const [phase, when, source, works] of [
+    ['before the first frame', '!', '(^!)', []],
+    ['while a work runs', '--!', '^-!', ['-^!']],
+    ['while a frame waits', '----!', '^---!', ['-^--!']],
+    ['once its source has completed', '-------!', '^----!', ['-^---!', '-----^-!']],
+  ] as const) {
+    it(`unsubscribed ${phase} gives everything up at once`, () => {
+      marbles(({ cold, expectObservable, expectSubscriptions }) => {
+        const frames = cold('-a-b-|');
+        const work = cold('----|');
+        const held = brake(2);
+        expectObservable(frames.pipe(pacedMap(held, () => work)), when).toBe('');
+        expectSubscriptions(frames.subscriptions).toBe(source);
+        expectSubscriptions(work.subscriptions).toBe([...works]);
+        timer(50).subscribe(() => expect(held.held).to.equal(0));
+      });
+    });
+  }
+
+  it('unsubscribed inside a result starts no other work and holds no longer', () => {
+    const held = brake(2);
+    const frames = new Subject<number>();
+    const works: Subject<string>[] = [];
+    const seen: string[] = [];
+    const subscription = frames.pipe(pacedMap(held, (index) => (works[index] = new Subject()))).subscribe((result) => {
+      seen.push(result);
+      subscription.unsubscribe();
+    });
+    for (const index of [0, 1, 2]) frames.next(index);
+    expect(held.held).to.equal(1);
+    works[0]!.next('first');
+    works[0]!.next('second');
+    works[0]!.complete();
+    expect([seen, works.length, held.held, frames.observed]).to.eql([['first'], 1, 0, false]);
+  });
+
+  it('subscribed twice at once works and holds for each', () => {
+    marbles(({ cold, expectObservable, expectSubscriptions }) => {
+      const source = cold('a-|');
+      const work = cold('--x|');
+      const held = brake(1);
+      const paced = source.pipe(pacedMap(held, () => work));
+      expectObservable(paced).toBe('--x|');
+      expectObservable(paced, '-^').toBe('---x|');
+      expectSubscriptions(work.subscriptions).toBe(['^--!', '-^--!']);
+      timer(2).subscribe(() => expect(held.held, 'while both work').to.equal(2));
+      timer(10).subscribe(() => expect(held.held).to.equal(0));
+    });
+  });
+
+  it('takes frames that `project` itself brings about, after those that wait', () => {
+    const frames = new Subject<string>();
+    const projected: string[] = [];
+    const seen: string[] = [];
+    frames
+      .pipe(
+        pacedMap(brake(), (frame) => {
+          projected.push(frame);
+          if (frame === 'a') for (const next of ['b', 'c']) frames.next(next);
+          return of(frame);
+        }),
+      )
+      .subscribe((result) => seen.push(result));
+    frames.next('a');
+    expect([projected, seen]).to.eql([
+      ['a', 'b', 'c'],
+      ['a', 'b', 'c'],
+    ]);
   });
 
   describe('holds', () => {
@@ -300,7 +395,7 @@ describe('pacedMap', () => {
   });
 
   it('starts clean with each subscription', () => {
-    virtual(({ expectObservable }) => {
+    marbles(({ expectObservable }) => {
       const held = brake(2);
       const paced = range(0, 4).pipe(pacedMap(held, (value) => timer(1).pipe(map(() => String(value)))));
       paced.subscribe().unsubscribe();

@@ -1,8 +1,9 @@
 import { expect } from 'chai';
-import { of, Subject } from 'rxjs';
+import { map, Observable, of, range, retry, Subject, take } from 'rxjs';
 import { lines } from '../../lib/codec/lines.js';
 import { FrameError } from '../../lib/errors.js';
 import { encode, encodeMessage } from '../../lib/outbound/encode.js';
+import { marbles } from '../support/marbles.js';
 import { tape } from '../support/tape.js';
 
 /** What a call throws. */
@@ -118,5 +119,66 @@ describe('encode', () => {
     const error = new Error('x');
     source.error(error);
     expect([first.ended, second.error]).to.eql([undefined, error]);
+  });
+
+  /** As text, for marbles. */
+  const encoded = (source: Observable<string>): Observable<string> =>
+    source.pipe(
+      encode(lines()),
+      map((bytes) => bytes.toString()),
+    );
+  const messages = { a: 'a', b: 'b', x: 'x\ny' };
+  const texts = { a: 'a\n', b: 'b\n' };
+
+  it('emits each buffer with its message, and ends with its source', () => {
+    marbles(({ cold, expectObservable, expectSubscriptions }) => {
+      const source = cold('a-b--|', messages);
+      expectObservable(encoded(source)).toBe('a-b--|', texts);
+      expectSubscriptions(source.subscriptions).toBe('^----!');
+      expectObservable(encoded(cold('-a-#', messages, 'gone'))).toBe('-a-#', texts, 'gone');
+    });
+  });
+
+  it('gives its source up with the message that the codec refuses, and starts anew when subscribed again', () => {
+    marbles(({ cold, expectObservable, expectSubscriptions }) => {
+      const source = cold('-a-x-b|', messages);
+      const kinds = encoded(source).pipe(retry({ count: 1 }));
+      const told = new Observable<string>((subscriber) =>
+        kinds.subscribe({
+          next: (text) => subscriber.next(text),
+          error: ({ kind }: FrameError) => subscriber.error(kind),
+        }),
+      );
+      expectObservable(told).toBe('-a--a-#', texts, 'encode');
+      expectSubscriptions(source.subscriptions).toBe(['^--!', '---^--!']);
+    });
+  });
+
+  it('unsubscribed lets its source go at once, whenever that is, and one subscription leaves another alone', () => {
+    marbles(({ cold, expectObservable, expectSubscriptions }) => {
+      const source = cold('-a-b-|', messages);
+      expectObservable(encoded(source), '!').toBe('');
+      expectObservable(encoded(source), '--!').toBe('-a', texts);
+      expectObservable(encoded(source)).toBe('-a-b-|', texts);
+      expectSubscriptions(source.subscriptions).toBe(['(^!)', '^-!', '^----!']);
+    });
+  });
+
+  it('takes a synchronous source, and encodes no message after an unsubscription inside a buffer', () => {
+    let calls = 0;
+    const codec = { encode: (n: number) => (calls++, Buffer.from([n])) };
+    const { values, ended } = tape(range(0, 1000).pipe(encode(codec), take(2)));
+    expect([values.map(([byte]) => byte), ended, calls]).to.eql([[0, 1], 'completed', 2]);
+  });
+
+  it('encodes what comes while a buffer is emitted at once, as `map` does', () => {
+    const source = new Subject<string>();
+    const seen: string[] = [];
+    encoded(source).subscribe((text) => {
+      seen.push(text);
+      if (text === 'a\n') source.next('b');
+    });
+    source.next('a');
+    expect(seen).to.eql(['a\n', 'b\n']);
   });
 });

@@ -68,11 +68,7 @@ export class Play {
       ...{ retryLimit, settle, overflow, writeBuffer: frames, errorBuffer: 1000 },
       reconnect: { initialDelay, maxDelay: MAX_DELAY, stableAfter, maxAttempts, random },
     };
-    const played = stage({ config, reads: false, play: (...dial) => this.#dialled(...dial) }, (made) => {
-      this.#stage = made;
-      this.#begin();
-    });
-    if (this.#faults.length > 0) throw this.#faults[0];
+    const played = this.#staged(config);
     const last = played.told.all.slice(-5).map((text) => text.replace(/ TCP_\w+$/, ''));
     expect(last, 'the end').to.eql([
       ...['closed', 'status completed', 'connections completed', 'writable completed', 'errors completed'],
@@ -80,6 +76,20 @@ export class Play {
     await this.#messages.judge(played);
     await played.socket.end();
     await played.socket.flush();
+  }
+
+  /** What the referees found comes first: it is the cause of what else goes wrong. */
+  #staged(config: TcpSocketConfig<string, string>): Stage {
+    try {
+      stage({ config, reads: false, play: (...dial) => this.#dialled(...dial) }, (made) => {
+        this.#stage = made;
+        this.#begin();
+      });
+    } catch (fault) {
+      this.#faults.push(fault);
+    }
+    if (this.#faults.length > 0) throw this.#faults[0];
+    return this.#stage;
   }
 
   #begin(): void {
@@ -297,8 +307,9 @@ export class Play {
     const wire = this.#wires.get(dialled);
     if (wire === undefined || !isOpen(wire)) return;
     if (saying !== undefined) this.#say(wire, saying);
+    const ended = link.ends > 0;
     if (isOpen(wire) && !link.finished) link.fin();
-    if (isOpen(wire) && link.ends > 0) link.lost();
+    if (isOpen(wire) && ended) link.lost();
   }
 
   /** What comes late from a connection that was given up changes nothing [S10]. */
