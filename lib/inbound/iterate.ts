@@ -96,8 +96,9 @@ class FrameIterator<In, Origin> implements AsyncIterableIterator<In, undefined> 
   }
 
   #letGo(): void {
-    this.#release?.();
-    this.#release = undefined;
+    const release = this.#release;
+    this.#release = undefined; // first: what comes while it is released may need a new hold
+    release?.();
   }
 
   #end(): void {

@@ -93,18 +93,27 @@ class PacedWork<T, R> {
 
   stop(): void {
     this.#waiting.clear();
-    this.#release?.();
-    this.#release = undefined;
+    this.#letGo();
   }
 
   #holdOrRelease(): void {
     const pending = this.#waiting.length + this.#running;
     const { pausable, limit } = this.#pace;
-    if (this.#release === undefined && pending >= limit) this.#release = pausable.pause();
-    else if (this.#release !== undefined && pending <= limit / 2) {
-      this.#release();
-      this.#release = undefined;
+    if (this.#release !== undefined && pending <= limit / 2) this.#letGo();
+    else if (this.#release === undefined && pending >= limit) {
+      try {
+        this.#release = pausable.pause();
+      } catch (error) {
+        this.#subscriber.error(error);
+      }
     }
+  }
+
+  /** Forgotten first: what comes while it is released may need a new hold. */
+  #letGo(): void {
+    const release = this.#release;
+    this.#release = undefined;
+    release?.();
   }
 
   /** A loop, not recursion: work that finishes synchronously must not grow the stack. */

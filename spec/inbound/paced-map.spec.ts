@@ -9,6 +9,7 @@ import {
   type Observable,
   of,
   range,
+  startWith,
   Subject,
   take,
   throwError,
@@ -382,6 +383,44 @@ describe('pacedMap', () => {
     });
     frames.next('a');
     expect(seen).to.eql(['<a', 'a>', '<b', 'b>', '<c', 'c>']);
+  });
+
+  it('takes a new hold for frames that come while it releases the last', () => {
+    const frames = new Subject<number>();
+    const works: Subject<void>[] = [];
+    let [held, count] = [0, 0];
+    const eager = {
+      readBuffer: 2,
+      pause: () => {
+        held++;
+        return () => {
+          held--;
+          while (held === 0 && count < 50) frames.next(count++);
+        };
+      },
+    };
+    const work = (): Subject<void> => works[works.push(new Subject<void>()) - 1]!;
+    frames.pipe(pacedMap(eager, work)).subscribe();
+    for (let i = 0; i < 2; i++) frames.next(count++);
+    expect([held, count]).to.eql([1, 2]);
+    works[0]!.complete();
+    expect([held, count]).to.eql([1, 3]);
+  });
+
+  it('errors with what `pause` throws', () => {
+    const mistake = new Error('pause');
+    const stuck = {
+      readBuffer: 1,
+      pause: () => {
+        throw mistake;
+      },
+    };
+    const errors: unknown[] = [];
+    NEVER.pipe(
+      startWith(1),
+      pacedMap(stuck, () => NEVER),
+    ).subscribe({ error: (error) => errors.push(error) });
+    expect(errors).to.eql([mistake]);
   });
 
   it('takes promises and iterables as work', async () => {
