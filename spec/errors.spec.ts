@@ -294,6 +294,7 @@ describe('the message of an error', () => {
     [{ host: '::1', port: 80 }, '[::1]:80'],
     [{ path: '/run/db.sock' }, '/run/db.sock'],
     [{ host: 'db' }, 'db'],
+    [{ port: 80 }, 'port 80'],
     [{}, 'the peer'],
     [undefined, 'the peer'],
   ];

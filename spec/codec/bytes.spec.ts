@@ -2,15 +2,17 @@ import { expect } from 'chai';
 import { bytes } from '../../lib/codec/bytes.js';
 import type { Bytes } from '../../lib/codec/codec.js';
 import { FrameError } from '../../lib/errors.js';
-import { chunkings } from '../support/chunkings.js';
+import { chunkings, cut } from '../support/chunkings.js';
+import { holds } from '../support/property.js';
 import { seededRandom } from '../support/random.js';
 import { drivers, outcomeOf } from './outcome.js';
+import { chunkedWires } from './wires.js';
 import { workOf } from './work.js';
 
 describe('bytes()', () => {
   const decoder = () => bytes().decoder(() => undefined);
 
-  it('gives each chunk as it is, the very object, and skips empty ones [L20]', () => {
+  it('gives each chunk as it is, the very object, and skips empty ones [L01, L20, E52]', () => {
     for (const { name, chunks } of chunkings(Buffer.from('abcdef'))) {
       const full = chunks.filter(({ length }) => length > 0);
       for (const driver of drivers) {
@@ -25,7 +27,7 @@ describe('bytes()', () => {
     }
   });
 
-  it('asks for more once all chunks are given out, and goes on after that', () => {
+  it('asks for more once all chunks are given out, and goes on after that, also with one pushed between [E50, E51]', () => {
     const one = decoder();
     expect(one.next()).to.equal(undefined);
     for (const text of ['a', 'b']) {
@@ -40,19 +42,33 @@ describe('bytes()', () => {
     expect([one.next(), one.next(), one.next()].map(String)).to.eql(['d', 'e', 'undefined']);
   });
 
-  it('has nothing to be truncated at the end', () => {
+  it('has no frame in an empty stream [L16]', () => {
+    expect(outcomeOf(bytes(), [])).to.eql({ frames: [], reported: [], error: undefined });
+  });
+
+  it('has nothing to be truncated at the end [L14, L15]', () => {
     const one = decoder();
     one.push(Buffer.from('a'));
     one.end();
     expect(String(one.next())).to.equal('a');
   });
 
-  it('keeps the decoders of two connections apart', () => {
+  it('keeps the decoders of two connections apart [S7]', () => {
     const codec = bytes();
     const [one, two] = [codec.decoder(() => undefined), codec.decoder(() => undefined)];
     one.push(Buffer.from('a'));
     expect(two.next()).to.equal(undefined);
     expect(String(one.next())).to.equal('a');
+  });
+
+  it('does nothing to the bytes, however many chunks they come in, nor if they pile up [E46, E47, E49]', () => {
+    const chunks = Array.from({ length: 160_000 }, () => Buffer.from('x'));
+    for (const driver of drivers) {
+      let frames = 0;
+      const work = workOf(() => (frames = outcomeOf(bytes(), chunks, driver).frames.length));
+      expect(frames).to.equal(chunks.length);
+      expect(work).to.eql({ scanned: 0, copied: 0, decoded: 0, texts: 0, allocated: 0 });
+    }
   });
 
   it('copies nothing in either direction', () => {
@@ -91,4 +107,15 @@ describe('bytes()', () => {
         .with.property('kind', 'encode');
     }
   });
+
+  holds(
+    'gives any bytes as they came, however cut and driven [E59]',
+    300,
+    chunkedWires([0, 10, 13, 0xff]),
+    ({ wire, offsets, takes }) => {
+      const { frames, ...rest } = outcomeOf(bytes(), cut(wire, offsets), takes);
+      expect(Buffer.concat(frames as Buffer[])).to.eql(wire);
+      expect(rest).to.eql({ reported: [], error: undefined });
+    },
+  );
 });

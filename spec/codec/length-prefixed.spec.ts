@@ -1,9 +1,13 @@
 import { expect } from 'chai';
+import fc from 'fast-check';
 import type { Bytes } from '../../lib/codec/codec.js';
 import { type LengthPrefixedConfig, lengthPrefixed } from '../../lib/codec/length-prefixed.js';
 import { ConfigError, FrameError, type FrameErrorKind } from '../../lib/errors.js';
+import { cut } from '../support/chunkings.js';
+import { holds } from '../support/property.js';
 import { seededRandom } from '../support/random.js';
-import { type Expected, expectOutcome } from './outcome.js';
+import { type Expected, expectOutcome, outcomeOf } from './outcome.js';
+import { chunkedWires } from './wires.js';
 import { workOf } from './work.js';
 
 describe('lengthPrefixed()', () => {
@@ -176,7 +180,7 @@ describe('lengthPrefixed()', () => {
     }
   });
 
-  it('hands out frames that lie within a chunk as parts of it, without a copy', () => {
+  it('hands out frames that lie within a chunk as parts of it, without a copy, and so pins it [E52]', () => {
     const chunk = Buffer.concat(['ab', 'c', ''].map((text) => lengthPrefixed().encode(text)));
     const decoder = lengthPrefixed().decoder(() => undefined);
     const frames: Buffer[] = [];
@@ -269,7 +273,7 @@ describe('lengthPrefixed()', () => {
     expect(work.allocated).to.be.below(100);
   });
 
-  it('hands out one frame at a time, so that a driver can stop between any two [E50]', () => {
+  it('hands out one frame at a time, so that a driver can stop and push between any two [E50, E51]', () => {
     const decoder = lengthPrefixed({ lengthFieldLength: 1 }).decoder(() => undefined);
     decoder.push(hex('0161 0162 02'));
     expect(String(decoder.next())).to.equal('a');
@@ -279,6 +283,51 @@ describe('lengthPrefixed()', () => {
       decoder.end();
     }).to.throw(FrameError, 'after 1 bytes');
   });
+
+  it('does no work per frame but to read it, on a chunk of nothing but empty frames [E49]', () => {
+    const count = 200_000;
+    const chunk = Buffer.alloc(count);
+    let frames = 0;
+    const work = workOf(() => {
+      const decoder = lengthPrefixed({ lengthFieldLength: 1 }).decoder(() => undefined);
+      decoder.push(chunk);
+      while (decoder.next()?.length === 0) frames++;
+    });
+    expect(frames).to.equal(count);
+    expect(work).to.eql({ scanned: 0, copied: 0, decoded: 0, texts: 0, allocated: 0 });
+  });
+
+  it('takes an empty chunk for nothing, wherever it comes [L20]', () => {
+    const decoder = lengthPrefixed({ lengthFieldLength: 2 }).decoder(() => undefined);
+    const after = (bytes: string) => {
+      decoder.push(hex(bytes));
+      return decoder.next()?.toString('hex');
+    };
+    expect(['', '00', '', '01', '', 'ff', '', '0000', ''].map(after)).to.eql([
+      ...[undefined, undefined, undefined, undefined, undefined, 'ff', undefined, '', undefined],
+    ]);
+    decoder.end();
+  });
+
+  holds(
+    'agrees with a reference on any bytes, whatever the layout, however cut and driven [E59]',
+    2000,
+    fc.tuple(
+      fc.record({
+        strip: fc.boolean(),
+        offset: fc.nat(3),
+        lengthFieldLength: fc.constantFrom(1, 2, 3, 4, 7, 8),
+        lengthAdjustment: fc.integer({ min: -4, max: 4 }),
+        byteOrder: fc.constantFrom('big', 'little'),
+        maxFrameLength: fc.constantFrom(1000, 10, 3, 1),
+      }),
+      chunkedWires([0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 2, 3, 4, 5, 0x80]),
+    ),
+    ([{ offset, ...rest }, { wire, offsets, takes }]) => {
+      const config = { ...rest, lengthFieldOffset: rest.strip ? 0 : offset };
+      expect(outcomeOf(lengthPrefixed(config), cut(wire, offsets), takes)).to.eql(reference(wire, config));
+    },
+  );
 
   it('keeps two connections of one codec apart [S7]', () => {
     const codec = lengthPrefixed();
@@ -383,4 +432,24 @@ describe('lengthPrefixed()', () => {
     expect(() => lengthPrefixed({ lengthFieldOffset: 1 })).to.throw(ConfigError, 'unless `strip` is false');
     expect(() => lengthPrefixed(whole)).not.to.throw();
   });
+
+  /** The rules once more, slowly: over the whole wire, and in BigInt. */
+  function reference(wire: Buffer, config: Required<LengthPrefixedConfig>): ReturnType<typeof outcomeOf> {
+    const { lengthFieldOffset, lengthFieldLength, lengthAdjustment, byteOrder, strip, maxFrameLength } = config;
+    const header = lengthFieldOffset + lengthFieldLength;
+    const frames: Buffer[] = [];
+    const ended = (error?: FrameErrorKind) => ({ frames, reported: [], error });
+    for (let at = 0; ;) {
+      if (wire.length - at < header) return ended(at === wire.length ? undefined : 'truncated');
+      const field = Buffer.from(wire.subarray(at + lengthFieldOffset, at + header));
+      if (byteOrder === 'little') field.reverse();
+      const body = BigInt(`0x${field.toString('hex')}`) + BigInt(lengthAdjustment);
+      if (body < 0n) return ended('corrupt');
+      if (body > BigInt(maxFrameLength)) return ended('too-large');
+      const end = at + header + Number(body);
+      if (end > wire.length) return ended('truncated');
+      frames.push(wire.subarray(strip ? at + header : at, end));
+      at = end;
+    }
+  }
 });

@@ -1,9 +1,12 @@
 import { expect } from 'chai';
+import fc from 'fast-check';
 import { type LinesConfig, lines } from '../../lib/codec/lines.js';
 import { FrameError, type FrameErrorKind } from '../../lib/errors.js';
 import { cut } from '../support/chunkings.js';
-import { seededRandom } from '../support/random.js';
-import { drivers, outcomeOf } from './outcome.js';
+import { aliveBytes } from '../support/memory.js';
+import { holds } from '../support/property.js';
+import { outcomeOf } from './outcome.js';
+import { chunkedWires } from './wires.js';
 import { workOf } from './work.js';
 
 // What lines come of which bytes is in lines.spec.ts; here is at what cost, and in which state the decoder is in between.
@@ -12,28 +15,15 @@ describe('LineDecoder', () => {
 
   for (const copy of [true, false]) {
     describe(`with copy: ${String(copy)}`, () => {
-      it('agrees with a reference on random bytes, whatever the limits [E59]', () => {
-        const random = seededRandom(59);
-        for (let round = 0; round < 1000; round++) {
-          const bytes = [10, 10, 10, 13, 13, 65, 66, 0x8a, 0xc3, 0xa9, 0xe2, 0x82, 0xac, 0xff];
-          const wire = Buffer.from(Array.from({ length: random.int(0, 60) }, () => random.pick(bytes)));
-          const config = {
-            copy,
-            encoding: random.pick(['utf8', 'latin1', 'ascii'] as const),
-            fatal: random.next() < 0.3,
-            maxFrameLength: random.pick([1, 2, 3, 5, 8, 100]),
-            onTooLarge: random.pick(['error', 'discard'] as const),
-          };
-          const offsets = Array.from({ length: 60 }, (_, i) => i + 1).filter(
-            (at) => at < wire.length && random.next() < 0.2,
-          );
-          const driver = random.pick(drivers);
-          const outcome = outcomeOf(lines(config), cut(wire, offsets), driver);
-          expect(outcome, `${JSON.stringify(config)} ${wire.toString('hex')} ${offsets.join()}`).to.eql(
-            reference(wire, config),
-          );
-        }
-      });
+      holds(
+        'agrees with a reference on any bytes, whatever the limits, however cut and driven [E59]',
+        1000,
+        fc.tuple(configs(), chunkedWires([10, 10, 10, 13, 13, 65, 66, 0x8a, 0xc3, 0xa9, 0xe2, 0x82, 0xac, 0xff])),
+        ([config, { wire, offsets, takes }]) => {
+          const outcome = outcomeOf(lines({ ...config, copy }), cut(wire, offsets), takes);
+          expect(outcome).to.eql(reference(wire, config));
+        },
+      );
 
       it('looks at each byte twice at most, and copies it a few times, for a line in bytes [E46, E48]', () => {
         const size = 160_000;
@@ -105,13 +95,28 @@ describe('LineDecoder', () => {
         }
       });
 
-      it('hands out one line at a time, so that a driver can stop between any two [E50]', () => {
+      it('hands out one line at a time, so that a driver can stop and push between any two [E50, E51]', () => {
         const decoder = lines({ copy }).decoder(() => undefined);
         decoder.push(Buffer.from('a\nb\nc\nd'));
         expect(decoder.next()).to.equal('a');
         expect(decoder.next()).to.equal('b');
         decoder.push(Buffer.from('e\nf\n'));
         expect([decoder.next(), decoder.next(), decoder.next(), decoder.next()]).to.eql(['c', 'de', 'f', undefined]);
+      });
+
+      it('does a fixed amount of work per line on a chunk of nothing but LFs [E49]', () => {
+        const count = 200_000;
+        const chunk = Buffer.alloc(count, '\n');
+        let frames = 0;
+        const work = workOf(() => {
+          const decoder = lines({ copy }).decoder(() => undefined);
+          decoder.push(chunk);
+          while (decoder.next() === '') frames++;
+        });
+        expect(frames).to.equal(count);
+        expect(work.scanned).to.be.within(count, 3 * count);
+        expect(work.texts).to.be.at.most(count);
+        expect([work.copied, work.allocated]).to.eql([0, 0]);
       });
 
       it('gives nothing of what is left once it broke', () => {
@@ -139,6 +144,24 @@ describe('LineDecoder', () => {
     expect([texts(false), texts(true)]).to.eql([1, 100]);
   });
 
+  it('lets a line that is kept pin no chunk, with copy: true [E52]', () => {
+    const kept = (copy: boolean): number => {
+      const before = aliveBytes();
+      const decoder = lines({ copy }).decoder(() => undefined);
+      const texts = Array.from({ length: 200 }, () => {
+        decoder.push(Buffer.alloc(65_536, 'a line, sixteen\n'));
+        const first = decoder.next();
+        while (decoder.next() !== undefined);
+        return first;
+      });
+      const bytes = aliveBytes() - before;
+      expect(texts.length).to.equal(200);
+      return bytes;
+    };
+    expect(kept(true)).to.be.below(4 * MIB);
+    expect(kept(false), 'the texts of 200 chunks').to.be.above(8 * MIB);
+  });
+
   it('goes on when `report` itself throws, with the line after', () => {
     const decoder = lines({ maxFrameLength: 1, onTooLarge: 'discard' }).decoder(() => {
       throw new RangeError('of the driver');
@@ -150,6 +173,15 @@ describe('LineDecoder', () => {
     decoder.push(Buffer.from('\nf\n'));
     expect(decoder.next()).to.equal('f');
   });
+
+  function configs(): fc.Arbitrary<Required<Omit<LinesConfig, 'copy'>>> {
+    return fc.record({
+      encoding: fc.constantFrom('utf8', 'latin1', 'ascii'),
+      fatal: fc.boolean(),
+      maxFrameLength: fc.constantFrom(100, 8, 5, 3, 2, 1),
+      onTooLarge: fc.constantFrom('error', 'discard'),
+    });
+  }
 
   /** The rules once more, slowly: bytes to lines by `split`, then each line by itself. */
   function reference(wire: Buffer, config: Required<Omit<LinesConfig, 'copy'>>): ReturnType<typeof outcomeOf> {

@@ -20,13 +20,20 @@ describe('lines()', () => {
 
   const cases: readonly Case[] = [
     { title: 'ends a line at LF or CRLF [D01]', wire: 'a\nbc\r\nd\n', frames: ['a', 'bc', 'd'] },
+    { title: 'finds a CRLF that chunks cut [D03]', wire: 'ab\r\ncd\r\n', frames: ['ab', 'cd'] },
     { title: 'gives empty lines as values [L01, D02]', wire: '\n\r\n\na\n\n', frames: ['', '', '', 'a', ''] },
     { title: 'has no frame in an empty stream [L16]', wire: '', frames: [] },
     { title: 'takes a lone CR as data [D04]', wire: 'a\rb\n\r\rc\n', frames: ['a\rb', '\r\rc'] },
     {
-      title: 'strips one CR and only right before the LF [D05, D17]',
+      title: 'strips one CR and only right before the LF [D05, D06, D17]',
       wire: 'a\r\r\n\r\r\n\n\r\n',
       frames: ['a\r', '\r', '', ''],
+    },
+    { title: 'begins anew at each of several CRs [D06, D07]', wire: '\r\r\r\na\r\rb\r\n', frames: ['\r\r', 'a\r\rb'] },
+    {
+      title: 'takes a CR at the end of a chunk for neither before it knows [D18]',
+      wire: 'a\r\nb\rc\n',
+      frames: ['a', 'b\rc'],
     },
     { title: 'takes NUL and 0xff as data [D19]', wire: '\0\xff\n', config: { encoding: 'latin1' }, frames: ['\0\xff'] },
     { title: 'gives one empty line for a delimiter alone [D20]', wire: '\r\n', frames: [''] },
@@ -35,20 +42,20 @@ describe('lines()', () => {
     { title: 'has an error for a CR alone at the end', wire: 'a\n\r', frames: ['a'], error: 'truncated' },
 
     {
-      title: 'accepts the longest line [D08]',
+      title: 'accepts the longest line [L03, D08]',
       wire: 'abc\nabc\r\n',
       config: { maxFrameLength: 3 },
       frames: ['abc', 'abc'],
     },
     {
-      title: 'refuses a line one byte longer [D09]',
+      title: 'refuses a line one byte longer [L04, D09]',
       wire: 'abc\nabcd\n',
       config: { maxFrameLength: 3 },
       frames: ['abc'],
       error: 'too-large',
     },
     {
-      title: 'refuses it without waiting for its LF',
+      title: 'refuses it without waiting for its LF [L04]',
       wire: 'abcd',
       config: { maxFrameLength: 3 },
       frames: [],
@@ -112,7 +119,7 @@ describe('lines()', () => {
       reported: lost(1),
     },
     {
-      title: 'resynchronises at a CRLF [D15]',
+      title: 'resynchronises at a CRLF, cut or not [D15]',
       wire: 'abcdefgh\r\nb\r\n',
       config: { maxFrameLength: 3, onTooLarge: discard },
       frames: ['b'],
@@ -231,6 +238,18 @@ describe('lines()', () => {
           );
         });
       }
+
+      it('takes an empty chunk for nothing, wherever it comes [L20]', () => {
+        const decoder = lines({ copy }).decoder(() => undefined);
+        const after = (text: string) => {
+          decoder.push(Buffer.from(text));
+          return decoder.next();
+        };
+        expect(['', 'a', '', '\n', '', 'b\r', '', '\n', ''].map(after)).to.eql([
+          ...[undefined, undefined, undefined, 'a', undefined, undefined, undefined, 'b', undefined],
+        ]);
+        decoder.end();
+      });
 
       it('decodes what it encoded, for random lines in each encoding [200 rounds]', () => {
         const random = seededRandom(1);

@@ -19,12 +19,11 @@ export interface Outcome {
  */
 export const drivers = ['drains', 'piles up', 'takes one frame a chunk'] as const;
 
+/** One of these, or how many frames it takes at most after each chunk; it drains after the rest. */
+export type Driver = (typeof drivers)[number] | readonly number[];
+
 /** Drives one decoder over the chunks up to the end of the stream, or to the first error. */
-export function outcomeOf<In>(
-  codec: Codec<In, never>,
-  chunks: readonly Buffer[],
-  driver: (typeof drivers)[number] = 'drains',
-): Outcome {
+export function outcomeOf<In>(codec: Codec<In, never>, chunks: readonly Buffer[], driver: Driver = 'drains'): Outcome {
   const frames: In[] = [];
   const reported: Outcome['reported'] = [];
   const decoder = codec.decoder(({ kind }) => reported.push({ kind, after: frames.length }));
@@ -36,9 +35,9 @@ export function outcomeOf<In>(
     }
   };
   try {
-    for (const chunk of chunks) {
+    for (const [i, chunk] of chunks.entries()) {
       decoder.push(chunk);
-      take(driver === 'drains' ? Infinity : driver === 'piles up' ? 0 : 1);
+      take(mostAfter(driver, i));
     }
     take(Infinity);
     decoder.end();
@@ -48,6 +47,11 @@ export function outcomeOf<In>(
     return { frames, reported, error: error.kind };
   }
   return { frames, reported, error: undefined };
+}
+
+function mostAfter(driver: Driver, chunk: number): number {
+  if (typeof driver !== 'string') return driver[chunk] ?? Infinity;
+  return driver === 'drains' ? Infinity : driver === 'piles up' ? 0 : 1;
 }
 
 /** What a wire must come to. */

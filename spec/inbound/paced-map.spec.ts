@@ -442,6 +442,13 @@ describe('pacedMap', () => {
     });
   });
 
+  it('refuses what cannot be paused, and a `project` that is no function', () => {
+    for (const wrong of [null, undefined, {}, { pause: 1 }, 5])
+      expect(() => pacedMap(wrong as never, () => EMPTY)).to.throw(ConfigError, '`pausable.pause` must be a function');
+    for (const wrong of [null, undefined, {}])
+      expect(() => pacedMap(brake(), wrong as never)).to.throw(ConfigError, '`project` must be a function');
+  });
+
   it('refuses a concurrency or a read buffer that is no whole number from 1', () => {
     for (const wrong of [0, -1, 1.5, NaN, '2'])
       expect(() => pacedMap(brake(), () => EMPTY, wrong as number)).to.throw(ConfigError, 'concurrency');

@@ -299,6 +299,15 @@ describe('echoServer()', () => {
     expect(snapshot!.queuedBytes + snapshot!.heldBytes).to.be.at.most(16 * 1024 * 1024);
   });
 
+  it('takes TCP options of its sockets, and refuses what is none', async () => {
+    const { port } = await start({ socket: { noDelay: false, keepAlive: false } });
+    const { raw, recording } = await client(port);
+    raw.write('ping');
+    await recording.has('ping');
+    for (const socket of [null, { allowHalfOpen: false }, { fast: true }])
+      expect(() => echoServer({ socket: socket as never })).to.throw(ConfigError, 'socket');
+  });
+
   it('serves a path', async () => {
     const path = socketPath();
     const server = serving(echoServer({ path }));
