@@ -275,6 +275,17 @@ describe('LiveConnection', () => {
       expect(lost.age).to.be.at.least(lost.silence);
     });
 
+    it('counts as no answer what came before our first write and was emitted after it [S8]', async () => {
+      const { connection, link, read } = made();
+      link.chunk('greeting\n');
+      void connection.write('a');
+      link.confirm();
+      expect(await read()).to.eql(['greeting']);
+      expect(connection.answered).to.equal(false);
+      link.chunk('reply\n');
+      expect(connection.answered).to.equal(true);
+    });
+
     for (const [how, end] of Object.entries<(rig: ReturnType<typeof made>) => void>({
       'by the peer': ({ link }) => link.lost(coded('ECONNRESET')),
       'by its own destroy()': ({ connection }) => connection.destroy(),

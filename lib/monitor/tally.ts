@@ -10,6 +10,8 @@ export class Tally {
   #lastReadAt = this.#openedAt;
   #bytesRead = 0;
   #bytesWritten = 0;
+  /** Whether bytes came in after one of ours was written; they may wait long before they are a frame that is emitted. */
+  #replied = false;
 
   constructor(counters: Counters) {
     this.#counters = counters;
@@ -19,13 +21,14 @@ export class Tally {
   read(bytes: number): void {
     this.#lastReadAt = performance.now();
     this.#bytesRead += bytes;
+    if (this.#bytesWritten > 0) this.#replied = true;
     this.#counters.bytesRead += bytes;
   }
 
   /** A frame is about to be emitted. */
   decoded(): void {
     this.#counters.framesRead++;
-    if (this.#bytesWritten > 0) this.answered = true;
+    if (this.#replied) this.answered = true;
   }
 
   /** Bytes of the socket's queue were written, which the queue counts for the socket. */
