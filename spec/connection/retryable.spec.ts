@@ -5,7 +5,7 @@ import { ClosedError, ConfigError, ConnectError, ConnectionLostError, ConnectTim
 import { FrameError, IdleTimeoutError, TlsError, WriteStallError } from '../../lib/errors.js';
 import type { ConnectionFacts, ConnectPhase, TcpError } from '../../lib/errors.js';
 
-/** The end of part B of reliability.md. */
+/** What passes by itself, and what does not. */
 const PASSING =
   'ECONNREFUSED ECONNRESET EPIPE ETIMEDOUT EHOSTUNREACH ENETUNREACH EADDRNOTAVAIL EMFILE ENFILE ENOBUFS ENOTFOUND EAI_AGAIN ECANCELED';
 const STAYING =

@@ -18,6 +18,7 @@ import {
 } from '../../lib/index.js';
 import { FakeDials, FakeStream, nodeError } from '../support/fake-stream.js';
 import { atEnd, kept, leavesNothingOpen, outcome, turns } from '../support/fixture.js';
+import { until } from '../support/leaks.js';
 import { deadPort, echo, listen, recordingServer, resetAfter, sink, type TestServer } from '../support/servers.js';
 import { tape, type Tape } from '../support/tape.js';
 
@@ -309,8 +310,7 @@ describe('delay()', () => {
     const socket = kept(tcpSocket({ host, port: await deadPort(), reconnect: { ...soon, delay: counted } }));
     await tape(socket.errors).at(2);
     socket.destroy();
-    await new Promise((resolve) => setTimeout(resolve, 5));
-    expect(waits).to.equal(0);
+    expect(await until(() => waits === 0)).to.equal(true);
   });
 });
 

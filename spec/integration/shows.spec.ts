@@ -1,4 +1,4 @@
-/** The figures of the issue: each spec prints its own in one line and asserts its bounds. */
+/** The figures that the README and its pages speak of: each spec prints its own in one line and asserts its bounds. */
 import { expect } from 'chai';
 import { filter, firstValueFrom, map, take, timer } from 'rxjs';
 import { echoServer, lengthPrefixed, lines, pacedMap, tcpSocket } from '../../lib/index.js';
@@ -12,7 +12,7 @@ function figure(text: string): void {
   console.log(`[figure] ${text}`);
 }
 
-describe('what the issue asks to show', function () {
+describe('the figures', function () {
   this.timeout(120_000);
   const { serve, track } = peers();
 

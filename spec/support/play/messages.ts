@@ -96,6 +96,7 @@ export class Messages {
     this.#batch = { messages, link };
     for (const message of messages) {
       message.handed++;
+      expect(message.withdrawal?.signal.aborted ?? false, `${message.text} handed over, withdrawn`).to.be.false;
       expect(message.handed, `how often ${message.text} is handed over`).to.be.at.most(message.limit + 1);
     }
   }

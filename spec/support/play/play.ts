@@ -41,7 +41,7 @@ export class Play {
   readonly #plans: DialPlan[];
   readonly #reactions: (UserAct | undefined)[];
   readonly #randoms: number[];
-  #drawn = 1;
+  #drawn = NaN;
   #stage!: Stage;
   #said = 0;
   #errors = 0;
@@ -54,7 +54,11 @@ export class Play {
   constructor(schedule: Schedule) {
     this.#schedule = schedule;
     this.#messages = new Messages(schedule);
-    this.#dials = new Dials(schedule, () => this.#drawn);
+    this.#dials = new Dials(schedule, () => {
+      const drawn = this.#drawn;
+      this.#drawn = NaN; // each wait draws its own
+      return drawn;
+    });
     this.#confirms = [...schedule.confirms];
     this.#plans = [...schedule.dials];
     this.#reactions = [...schedule.reactions];
@@ -159,13 +163,21 @@ export class Play {
     if (act.do === 'write') this.#write(act);
     else if (act.do === 'subscribe') this.#subscribe();
     else if (act.do === 'leave') this.#leave(act.place);
-    else if (act.do === 'withdraw')
-      pick(this.#messages.withdrawable.slice(-20), act.place)?.withdrawal?.abort(WITHDRAWN);
+    else if (act.do === 'withdraw') this.#withdraw(act.place);
     else if (act.do === 'hold' && !this.#calm) releases.push(socket.pause());
     else if (act.do === 'release') releases.splice(act.place % Math.max(1, releases.length), 1)[0]?.();
     else if (act.do === 'redial') this.#redial();
     else if (act.do === 'end') this.#dials.whileAsking(() => void socket.end());
     else if (act.do === 'destroy') socket.destroy();
+  }
+
+  #withdraw(place: number): void {
+    const { pending, inFlight, withdrawable } = this.#messages;
+    const message = pick(withdrawable.slice(-20), place);
+    if (message === undefined) return;
+    const waits = pending.includes(message) && !inFlight.includes(message) && !message.withdrawal!.signal.aborted;
+    message.withdrawal!.abort(WITHDRAWN);
+    if (waits) expect(message.errors[0]?.cause, `${message.text} withdrawn`).to.equal(WITHDRAWN);
   }
 
   #redial(): void {
@@ -256,6 +268,9 @@ export class Play {
   }
 
   #handed(link: GhostLink): void {
+    const wire = [...this.#wires.values()].find(({ dialled }) => dialled.link === link)!;
+    if (wire.dialled !== this.#stage.dials[0])
+      expect(this.#stage.now() - wire.openedAt, 'settled').to.be.at.least(this.#schedule.settle - 1e-6);
     this.#messages.handed(link);
     if (this.#calm || (this.#confirms.shift() ?? this.#schedule.prompt)) this.#confirm(link);
   }
