@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { Deque } from '../lib/deque.js';
 import { seededRandom } from './support/random.js';
+import { stillAlive } from './support/leaks.js';
 
 function drained<T>(deque: Deque<T>): T[] {
   const items: T[] = [];
@@ -96,8 +97,6 @@ describe('Deque', () => {
     leave(() => deque.shift());
     leave(() => deque.retain(() => false));
     leave(() => deque.clear());
-    await new Promise((resolve) => setImmediate(resolve));
-    globalThis.gc!();
-    expect(left.map((item) => item.deref())).to.eql([undefined, undefined, undefined]);
+    expect(await stillAlive(left)).to.equal(0);
   });
 });

@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import { ClosedError, FrameError, OverflowError, WriteError, type TcpError } from '../../lib/errors.js';
 import { ErrorLog } from '../../lib/monitor/error-log.js';
 import { tape } from '../support/tape.js';
+import { stillAlive } from '../support/leaks.js';
 
 function frameErrors(count: number): FrameError[] {
   return Array.from({ length: count }, (_, i) => new FrameError('corrupt', `number ${i}`));
@@ -47,9 +48,7 @@ describe('ErrorLog', () => {
     const log = new ErrorLog(1);
     const caller = new WeakRef(new Caller());
     log.report(caller.deref()!.fail());
-    await new Promise((resolve) => setImmediate(resolve));
-    globalThis.gc!();
-    expect(caller.deref()).to.equal(undefined);
+    expect(await stillAlive([caller])).to.equal(0);
     expect(tape(log.errors).values).to.have.length(1);
   });
 
@@ -111,9 +110,7 @@ describe('ErrorLog', () => {
       const [kept] = tape(log.errors).values as (WriteError | OverflowError)[];
       expect(kept?.undelivered).to.equal(undefined);
       expect(JSON.stringify(kept)).to.equal(json);
-      await new Promise((resolve) => setImmediate(resolve));
-      globalThis.gc!();
-      expect(message.deref()).to.equal(undefined);
+      expect(await stillAlive([message])).to.equal(0);
     });
   }
 

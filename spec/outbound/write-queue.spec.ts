@@ -6,6 +6,7 @@ import type { FrameTerms, Loss, QueuedFrame } from '../../lib/outbound/queued-fr
 import { WriteQueue } from '../../lib/outbound/write-queue.js';
 import type { QueueConfig } from '../../lib/outbound/queued-frame.js';
 import { holds } from '../support/property.js';
+import { stillAlive } from '../support/leaks.js';
 
 const KIB = 1024;
 
@@ -486,9 +487,7 @@ describe('WriteQueue', () => {
         return new WeakRef(frame);
       });
       add('last');
-      await new Promise((resolve) => setImmediate(resolve));
-      globalThis.gc!();
-      expect(gone.filter((frame) => frame.deref() !== undefined).length).to.be.below(50);
+      expect(await stillAlive(gone, 40)).to.be.below(50);
       expect(take()).to.eql(['first', 'last']);
     });
   });

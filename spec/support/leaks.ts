@@ -53,6 +53,20 @@ export async function until(condition: () => boolean, maxTurns = MAX_TURNS): Pro
   return condition();
 }
 
+/**
+ * How many of these objects are still in memory, after as many collections as it takes to come down to `allowed`, up to 50: what was used
+ * a moment ago may still be on the stack, or in code that was just compiled.
+ */
+export async function stillAlive(refs: readonly WeakRef<object>[], allowed = 0): Promise<number> {
+  const count = (): number => refs.filter((ref) => ref.deref() !== undefined).length;
+  for (let i = 0; i < 50; i++) {
+    for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
+    globalThis.gc!();
+    if (count() <= allowed) break;
+  }
+  return count();
+}
+
 function surplus(before: readonly string[]): string[] {
   const known = [...before];
   return openHandles().filter((kind) => {
