@@ -45,6 +45,12 @@ export class ChunkCursor {
     if (this.left === 0) this.clear();
   }
 
+  /** Lets go of the memory of the chunks: what is left is copied. */
+  detach(): void {
+    if (this.left === 0) this.clear();
+    else if (this.#room === NOTHING) this.#move(this.left);
+  }
+
   /** Drops what is left. */
   clear(): void {
     this.bytes = NOTHING;
@@ -59,14 +65,17 @@ export class ChunkCursor {
   }
 
   #join(chunk: Buffer): void {
-    if (this.bytes.length + chunk.length > this.#room.length) {
-      const { left } = this;
-      this.#room = Buffer.allocUnsafeSlow(2 * (left + chunk.length));
-      this.bytes.copy(this.#room, 0, this.at);
-      this.bytes = this.#room.subarray(0, left);
-      this.at = 0;
-    }
+    if (this.bytes.length + chunk.length > this.#room.length) this.#move(2 * (this.left + chunk.length));
     chunk.copy(this.#room, this.bytes.length);
     this.bytes = this.#room.subarray(0, this.bytes.length + chunk.length);
+  }
+
+  /** Moves what is left into memory of ours. */
+  #move(room: number): void {
+    const { left } = this;
+    this.#room = Buffer.allocUnsafeSlow(room);
+    this.bytes.copy(this.#room, 0, this.at);
+    this.bytes = this.#room.subarray(0, left);
+    this.at = 0;
   }
 }
