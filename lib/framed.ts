@@ -77,7 +77,7 @@ export class LiveConnection<In, Out> implements Connection<In, Out> {
     });
     this.inbound = live.receiver.framesOf(this.#intake);
     link.listen({
-      chunk: (chunk) => this.#chunk(chunk),
+      chunk: (chunk, keep) => this.#chunk(chunk, keep),
       fin: () => this.#fin(),
       lost: (error) => this.#finish({ error, endedBy: whoEnded(error, this.#peerEnded) }),
     });
@@ -161,10 +161,10 @@ export class LiveConnection<In, Out> implements Connection<In, Out> {
     this.#tally.wroteDirectly(bytes);
   }
 
-  #chunk(chunk: Buffer): void {
+  #chunk(chunk: Buffer, keep: (() => Buffer) | undefined): void {
     if (this.#over) return;
     this.#tally.read(chunk.length);
-    this.#live.receiver.chunk(this.#intake, chunk);
+    this.#live.receiver.chunk(this.#intake, chunk, keep);
   }
 
   /** After the peer's FIN nothing is handed over any more: the first write would "succeed" even if nobody is there. */

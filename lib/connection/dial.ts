@@ -13,6 +13,7 @@ import { pathOf } from '../endpoint.js';
 import { ConnectError, ConnectTimeoutError, type ConnectPhase, type ErrorContext } from '../errors.js';
 import { discard, fromSocket } from './from-socket.js';
 import type { Link } from './link.js';
+import { SlabReader } from './slab-reader.js';
 
 /** What a dial needs to know. */
 export type DialConfig = Pick<ResolvedConnection<unknown, never>, 'endpoint' | 'dial' | 'socket' | 'connectTimeout'>;
@@ -39,7 +40,7 @@ export function dial(config: DialConfig, epoch: () => number): Observable<Link> 
       if (isSelfConnected(open.raw)) fail('connect', refusedBySelf(open.raw as net.Socket));
       else subscriber.next(open);
     };
-    const made = (stream: unknown): void => {
+    const made = (stream: unknown, reader?: SlabReader): void => {
       if (!isStream(stream)) return fail('config', new TypeError('`dial` must answer a Duplex'));
       const over = stream.destroyed || stream.writableEnded || stream.readableEnded;
       if (subscriber.closed || over) {
@@ -47,7 +48,7 @@ export function dial(config: DialConfig, epoch: () => number): Observable<Link> 
         return fail('config', new TypeError('`dial` answered a stream that is ended or destroyed'));
       }
       raw = stream;
-      fromSocket(stream, config.endpoint, { opened, failed: (error) => fail(phase, error) });
+      fromSocket(stream, config.endpoint, { opened, failed: (error) => fail(phase, error) }, reader);
     };
 
     subscriber.add(() => {
@@ -57,23 +58,29 @@ export function dial(config: DialConfig, epoch: () => number): Observable<Link> 
       abort.abort();
     });
     try {
-      const stream =
-        config.dial === undefined
-          ? connect(config, (now) => (phase = now))
-          : config.dial(config.endpoint, abort.signal);
-      if (isStream(stream)) made(stream);
-      else {
-        Promise.resolve(stream)
-          .then(made, (error: unknown) => fail(phase, error))
-          .catch((error: unknown) => fail('config', error)); // what looked like a stream was none
+      if (config.dial === undefined) {
+        const reader = new SlabReader();
+        return made(
+          connect(config, reader, (now) => (phase = now)),
+          reader,
+        );
       }
+      const stream = config.dial(config.endpoint, abort.signal);
+      if (isStream(stream)) return made(stream);
+      Promise.resolve(stream)
+        .then(made, (error: unknown) => fail(phase, error))
+        .catch((error: unknown) => fail('config', error)); // what looked like a stream was none
     } catch (error) {
       fail('config', error);
     }
   });
 }
 
-function connect({ endpoint, socket }: DialConfig, entered: (phase: ConnectPhase) => void): net.Socket {
+function connect(
+  { endpoint, socket }: DialConfig,
+  { onread }: SlabReader,
+  entered: (phase: ConnectPhase) => void,
+): net.Socket {
   const lookup = (socket.lookup as net.LookupFunction | undefined) ?? dns.lookup;
   // Null-prototype with a `path` of its own: Node reads an inherited `path` and would dial that instead.
   const options: object = Object.assign(Object.create(null) as object, socket, {
@@ -85,7 +92,7 @@ function connect({ endpoint, socket }: DialConfig, entered: (phase: ConnectPhase
     signal: undefined,
     fd: undefined,
     timeout: undefined,
-    onread: undefined,
+    onread,
   });
   return net.connect(options as net.NetConnectOpts);
 }

@@ -7,8 +7,11 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
+import { Subscription } from 'rxjs';
 import type { Endpoint } from '../errors.js';
 import type { Link, LinkEvents } from './link.js';
+import { probe } from './probe.js';
+import type { SlabReader } from './slab-reader.js';
 
 /** Who waits for a stream to open. Exactly one of the two is called, at once if the stream is open already. */
 export interface Opening {
@@ -16,11 +19,14 @@ export interface Opening {
   failed(error: Error): void;
 }
 
-/** Makes a link of a stream once that is open: a net.Socket when connected, a TLSSocket when secure, any other at once. */
-export function fromSocket(raw: Duplex, endpoint: Endpoint, opening: Opening): void {
+/**
+ * Makes a link of a stream once that is open: a net.Socket when connected, a TLSSocket when secure, any other at once. With a
+ * `reader` its bytes come from there, else by `data` events.
+ */
+export function fromSocket(raw: Duplex, endpoint: Endpoint, opening: Opening, reader?: SlabReader): void {
   const open = openEvent(raw);
   if (open === undefined) {
-    opening.opened(new SocketLink(raw, endpoint));
+    opening.opened(new SocketLink(raw, endpoint, reader));
     return;
   }
   const settled = (outcome: () => void): void => {
@@ -29,7 +35,7 @@ export function fromSocket(raw: Duplex, endpoint: Endpoint, opening: Opening): v
     raw.off('close', onClose);
     outcome();
   };
-  const onOpen = (): void => settled(() => opening.opened(new SocketLink(raw, endpoint)));
+  const onOpen = (): void => settled(() => opening.opened(new SocketLink(raw, endpoint, reader)));
   const onError = (error: Error): void =>
     settled(() => {
       discard(raw);
@@ -67,13 +73,18 @@ function ignore(): void {
 class SocketLink implements Link {
   readonly raw: Duplex;
   readonly endpoint: Endpoint;
+  readonly limit: ((bytes: number) => void) | undefined;
+  readonly #reader: SlabReader | undefined;
   #events: LinkEvents | undefined;
+  #probing = Subscription.EMPTY;
   #over = false;
   #ended = false;
 
-  constructor(raw: Duplex, endpoint: Endpoint) {
+  constructor(raw: Duplex, endpoint: Endpoint, reader: SlabReader | undefined) {
     this.raw = raw;
     this.endpoint = endpoint;
+    this.#reader = reader;
+    this.limit = reader && ((bytes) => reader.limit(bytes));
     listenForErrors(raw);
   }
 
@@ -87,14 +98,19 @@ class SocketLink implements Link {
     this.raw.on('finish', this.#onFinish);
     this.raw.on('error', this.#onLost);
     this.raw.on('close', this.#onClose);
-    this.raw.on('data', this.#onData);
+    if (this.#reader === undefined) this.raw.on('data', this.#onData);
+    else this.#reader.listen(this.#onRead);
   }
 
   pause(): void {
+    if (this.#over) return;
     this.raw.pause();
+    this.#probing.unsubscribe();
+    this.#probing = probe(this.raw);
   }
 
   resume(): void {
+    this.#probing.unsubscribe();
     this.raw.resume();
   }
 
@@ -135,6 +151,10 @@ class SocketLink implements Link {
     else if (bytes.length > 0) this.#events?.chunk(bytes);
   };
 
+  readonly #onRead = (chunk: Buffer, keep: () => Buffer): void => {
+    if (!this.#over) this.#events?.chunk(chunk, keep);
+  };
+
   readonly #onEnd = (): void => {
     this.#ended = true;
     if (!this.#over) this.#events?.fin();
@@ -159,6 +179,7 @@ class SocketLink implements Link {
 
   #detach(): void {
     this.#over = true;
+    this.#probing.unsubscribe();
     this.raw.off('data', this.#onData);
     this.raw.off('end', this.#onEnd);
     this.raw.off('finish', this.#onFinish);

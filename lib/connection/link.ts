@@ -3,8 +3,8 @@ import type { Endpoint } from '../errors.js';
 
 /** What happens on a link, in this order: any number of chunks, at most one `fin`, exactly one `lost`. */
 export interface LinkEvents {
-  /** Bytes came. The chunk is the receiver's to keep. */
-  chunk(chunk: Buffer): void;
+  /** Bytes came. The chunk is the receiver's to keep, unless there is `keep`: then it is lent until this returns, and `keep` gives the same bytes for good. */
+  chunk(chunk: Buffer, keep?: () => Buffer): void;
   /** The peer has sent its FIN; no chunk follows. */
   fin(): void;
   /** The link is over, with the error if there was one. */
@@ -25,6 +25,8 @@ export interface Link {
   listen(events: LinkEvents): void;
   pause(): void;
   resume(): void;
+  /** The next chunk has at most so many bytes. Only a link that reads into memory of its own can promise that. */
+  limit?(bytes: number): void;
   /** Hands bytes over; they must not change before `done`, which comes once, with an error or when the kernel took them all. */
   write(batch: Uint8Array, done: (error?: Error | null) => void): void;
   /** Sends FIN once all that was handed over is written; chunks go on coming. */

@@ -32,6 +32,20 @@ export class DecodeDriver<In> {
     }
   }
 
+  /** Whether the decoder can let go of the memory of chunks. */
+  get detaches(): boolean {
+    return this.#decoder.detach !== undefined;
+  }
+
+  /** The decoder lets go of the memory of all chunks. */
+  detach(): void {
+    try {
+      this.#decoder.detach?.();
+    } catch (error) {
+      throw asFrameError(error);
+    }
+  }
+
   /** Throws a {@link FrameError} of kind `truncated` if part of a frame is left. */
   end(): void {
     try {

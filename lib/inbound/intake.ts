@@ -1,6 +1,7 @@
 import type { Link } from '../connection/link.js';
 import type { FrameError, ErrorContext } from '../errors.js';
 import type { DecodeDriver } from './decode.js';
+import { HeldBytes } from './held-bytes.js';
 
 /** What a connection is told of its bytes. */
 export interface IntakeEvents {
@@ -10,13 +11,17 @@ export interface IntakeEvents {
   failed(error: FrameError): void;
 }
 
+/** Bytes that may wait for demand: one chunk of the longest. */
+const ROOM = 64 * 1024;
+
 /**
- * What one connection brings in: the chunks that wait, and the decoder that they go to.
+ * What one connection brings in: the bytes that wait, and the decoder that they go to.
  *
- *     held [ chunk chunk ] ──push──> decoder ──next──> frame
- *                                    └ `fresh`: may still have a frame of its last chunk
+ *     held [ bytes ] ──push──> decoder ──next──> frame
+ *                              └ `fresh`: may still have a frame of its last chunk
  *
- * While anything is held or fresh the link is paused, so that there is one chunk at most, beside what Node held when the link died.
+ * A link that reads into memory of its own goes on reading until 64 KiB wait, and no further; any other is paused while anything
+ * does, so that one chunk waits at most. What Node held when the link died comes on top.
  */
 export class Intake<In> {
   /** The connection is gone: no chunk follows. */
@@ -30,7 +35,11 @@ export class Intake<In> {
   readonly #link: Link;
   readonly #makeDriver: () => DecodeDriver<In>;
   #driver: DecodeDriver<In> | undefined;
-  #held: Buffer[] = [];
+  readonly #held = new HeldBytes();
+  /** The newest chunk, if nothing waits before it and its memory is not ours. */
+  #lent: { readonly chunk: Buffer; readonly keep: () => Buffer } | undefined;
+  /** Whether the decoder may refer to memory that is not ours. */
+  #borrowing = false;
   #pushed = 0;
   #fresh = false;
   #paused = false;
@@ -44,15 +53,17 @@ export class Intake<In> {
 
   /** Whether everything that came was handed out, save part of a frame. */
   get spent(): boolean {
-    return !this.#fresh && this.#held.length === 0;
+    return !this.#fresh && this.#held.length === 0 && this.#lent === undefined;
   }
 
   get heldBytes(): number {
-    return this.#held.reduce((sum, chunk) => sum + chunk.length, this.#fresh ? this.#pushed : 0);
+    return this.#held.length + (this.#lent?.chunk.length ?? 0) + (this.#fresh ? this.#pushed : 0);
   }
 
-  take(chunk: Buffer): void {
-    this.#held.push(chunk);
+  /** Takes a chunk in: for good, or, with `keep`, until `settle` at the latest. */
+  take(chunk: Buffer, keep?: () => Buffer): void {
+    if (keep !== undefined && this.spent) this.#lent = { chunk, keep };
+    else this.#held.push(chunk, keep !== undefined);
   }
 
   /** The next frame; `undefined` when all chunks are used up. Throws a FrameError. */
@@ -61,13 +72,18 @@ export class Intake<In> {
       const frame = this.#fresh ? this.#driver?.next() : undefined;
       if (frame !== undefined) return frame;
       this.#fresh = false;
-      const chunk = this.#held.shift();
-      if (chunk === undefined) return undefined;
-      this.#driver ??= this.#makeDriver();
-      this.#driver.push(chunk);
-      this.#pushed = chunk.length;
-      this.#fresh = true;
+      if (this.spent) return undefined;
+      this.#pushNext((this.#driver ??= this.#makeDriver()));
     }
+  }
+
+  /** Whatever was lent is given back: what is still needed of it is copied. And no more is read than there is room for. Throws a FrameError. */
+  settle(): void {
+    if (this.#lent !== undefined) this.#held.push(this.#lent.chunk, true);
+    this.#lent = undefined;
+    if (this.#borrowing) this.#driver?.detach();
+    this.#borrowing = false;
+    if (!this.spent) this.#brake();
   }
 
   /** No byte follows. Keeps and returns the error for a frame that was cut off. */
@@ -80,11 +96,6 @@ export class Intake<In> {
     return this.cut;
   }
 
-  pause(): void {
-    if (!this.#paused && !this.over) this.#link.pause();
-    this.#paused = true;
-  }
-
   resume(): void {
     if (this.#paused && !this.over) this.#link.resume();
     this.#paused = false;
@@ -93,10 +104,30 @@ export class Intake<In> {
   /** Lets go of all bytes; returns how many nobody will read. */
   discard(): number {
     const bytes = this.heldBytes;
-    this.#held = [];
-    this.#fresh = false;
+    this.#held.clear();
+    this.#lent = undefined;
+    this.#borrowing = this.#fresh = false;
     this.#driver = undefined;
     this.finished = true;
     return bytes;
+  }
+
+  #pushNext(driver: DecodeDriver<In>): void {
+    const lent = this.#lent;
+    this.#lent = undefined;
+    this.#borrowing = lent !== undefined && driver.detaches;
+    const chunk = lent === undefined ? this.#held.shift() : this.#borrowing ? lent.chunk : lent.keep();
+    if (chunk === undefined) return;
+    driver.push(chunk);
+    this.#pushed = chunk.length;
+    this.#fresh = true;
+  }
+
+  #brake(): void {
+    if (this.over) return;
+    const room = ROOM - this.heldBytes;
+    if (room > 0 && this.#link.limit !== undefined) return this.#link.limit(room);
+    if (!this.#paused) this.#link.pause();
+    this.#paused = true;
   }
 }

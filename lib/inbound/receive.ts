@@ -13,11 +13,15 @@ import type { Codec } from '../codec/codec.js';
 import type { Link } from '../connection/link.js';
 import { Deque } from '../deque.js';
 import type { ErrorContext, FrameError } from '../errors.js';
+import { TurnEnd } from '../turn.js';
 import { Audience, settle } from './audience.js';
 import { DecodeDriver } from './decode.js';
 import { Gate } from './gate.js';
 import { Intake, type IntakeEvents } from './intake.js';
 import type { Unused } from './iterate.js';
+
+/** Frames that are emitted in one go. */
+const SLICE = 4096;
 
 /** What a receiver tells its owner; each is an event, none may throw. */
 export interface ReceiverEvents {
@@ -39,6 +43,8 @@ export class Receiver<In> {
   readonly #returned = new Deque<Unused<In, Intake<In> | undefined>>();
   readonly #audience = new Audience<In>();
   #pumping = false;
+  /** Frames that this call of `#pump` may still emit. */
+  #left = 0;
   #reemitted: Unused<In, Intake<In> | undefined> | undefined;
   #cut: FrameError | undefined;
   /** Set once no connection will follow: how `inbound` ends when the rest is delivered. */
@@ -71,12 +77,16 @@ export class Receiver<In> {
     return new Observable((subscriber) => this.#subscribe(subscriber, intake));
   }
 
-  /** A chunk came. It is decoded at once if there is demand and nothing waits before it. */
-  chunk(intake: Intake<In>, chunk: Buffer): void {
+  /** A chunk came, for good or, with `keep`, lent until this returns. It is decoded at once if there is demand and nothing waits before it. */
+  chunk(intake: Intake<In>, chunk: Buffer, keep?: () => Buffer): void {
     if (intake.finished) return;
-    intake.take(chunk);
+    intake.take(chunk, keep);
     if (intake === this.#intakes[0] && this.gate.open) this.#pump();
-    if (!intake.spent) intake.pause();
+    try {
+      intake.settle();
+    } catch (error) {
+      this.#fail(intake, error as FrameError);
+    }
   }
 
   /**
@@ -151,6 +161,7 @@ export class Receiver<In> {
   #pump(): void {
     if (this.#pumping) return;
     this.#pumping = true;
+    this.#left = SLICE;
     try {
       while (this.gate.open) {
         const returned = this.#returned.shift();
@@ -171,6 +182,7 @@ export class Receiver<In> {
         intake.events.decoded();
         this.#audience.hear(frame);
         if (!this.gate.open) return true;
+        if (--this.#left === 0) return this.#giveWay();
       }
     } catch (error) {
       this.#fail(intake, error as FrameError);
@@ -178,6 +190,12 @@ export class Receiver<In> {
     }
     if (intake.over) return this.#advance();
     intake.resume();
+    return false;
+  }
+
+  /** So many tiny frames: timers and other sockets come first, then the rest. */
+  #giveWay(): false {
+    TurnEnd.yield(() => this.#pump());
     return false;
   }
 

@@ -60,9 +60,10 @@ describe('Intake', () => {
 
   it('counts the bytes that wait, the chunk in the decoder among them', () => {
     const { intake } = made();
-    take(intake, 'a\nb\n', 'c\n');
-    expect(intake.heldBytes).to.equal(6);
+    take(intake, 'a\nb\n');
+    expect(intake.heldBytes).to.equal(4);
     intake.next();
+    take(intake, 'c\n');
     expect(intake.heldBytes).to.equal(6);
     intake.next();
     intake.next();
@@ -71,11 +72,15 @@ describe('Intake', () => {
     expect(intake.heldBytes).to.equal(0);
   });
 
-  it('pauses and resumes its link once each, however often it is asked', () => {
+  it('pauses its link while anything waits, and resumes it, once each', () => {
     const { intake, link } = made();
     intake.resume();
-    intake.pause();
-    intake.pause();
+    intake.settle();
+    expect([link.pauses, link.resumes]).to.eql([0, 0]);
+    for (const text of ['a\n', 'b\n']) {
+      take(intake, text);
+      intake.settle();
+    }
     expect([link.pauses, link.resumes]).to.eql([1, 0]);
     intake.resume();
     intake.resume();
@@ -84,10 +89,12 @@ describe('Intake', () => {
 
   it('leaves a link alone that is gone [S10]', () => {
     const { intake, link } = made();
-    intake.pause();
+    take(intake, 'a\n');
+    intake.settle();
     intake.over = true;
     intake.resume();
-    intake.pause();
+    take(intake, 'b\n');
+    intake.settle();
     expect([link.pauses, link.resumes]).to.eql([1, 0]);
   });
 
