@@ -161,6 +161,9 @@ export class Lifeline<In, Out> {
   #flowInto(connection: LiveConnection<In, Out>): void {
     const { outlet, changed } = this.#parts;
     const confirmed = {
+      get waitingBytes() {
+        return outlet.waitingBytes;
+      },
       take: (limit: number) => outlet.take(limit),
       confirm: () => {
         connection.wrote(outlet.queue.inFlightBytes);

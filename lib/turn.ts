@@ -9,6 +9,9 @@ export class TurnEnd {
   /** Queues an action for the next turn of the event loop, after timers and sockets had theirs; a test may put its own here. */
   static yield: (action: () => void) => void = setImmediate;
 
+  /** Calls an action once all microtasks that come of this moment are done; a test may put its own here. */
+  static calm: (action: () => void) => void = (action) => queueMicrotask(() => process.nextTick(action));
+
   readonly #run: () => void;
   #asked = false;
   #queued = false;

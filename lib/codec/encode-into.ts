@@ -2,6 +2,8 @@
 export interface EncodeTarget {
   /** Makes room for `size` more bytes and returns where they begin in `bytes`. Only the last reservation counts. */
   reserve(size: number): number;
+  /** The frame is these very bytes, by reference; returns where they end. */
+  refer(bytes: Uint8Array): number;
   /** The memory that the last `reserve` found room in. */
   readonly bytes: Buffer;
 }
@@ -29,7 +31,7 @@ export function encoder<Out>(into: EncodeInto<Out>): Encoder<Out> {
   const encode = (message: Out): Buffer => {
     const frame = new OneFrame();
     const end = into(message, frame);
-    return frame.bytes.subarray(0, end);
+    return end === frame.bytes.length ? frame.bytes : frame.bytes.subarray(0, end);
   };
   return Object.assign(encode, { into });
 }
@@ -47,5 +49,10 @@ class OneFrame implements EncodeTarget {
   reserve(size: number): number {
     this.bytes = Buffer.allocUnsafe(size);
     return 0;
+  }
+
+  refer(bytes: Uint8Array): number {
+    this.bytes = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+    return bytes.length;
   }
 }

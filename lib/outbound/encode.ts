@@ -1,5 +1,6 @@
 import { map, type OperatorFunction } from 'rxjs';
 import type { Codec } from '../codec/codec.js';
+import { intoOf, type EncodeInto } from '../codec/encode-into.js';
 import { FrameError } from '../errors.js';
 
 /** Encodes one message; whatever goes wrong is a {@link FrameError} about this message alone. */
@@ -8,12 +9,23 @@ export function encodeMessage<Out>(codec: Pick<Codec<unknown, Out>, 'encode'>, m
   try {
     bytes = codec.encode(message);
   } catch (error) {
-    throw error instanceof FrameError
-      ? error
-      : new FrameError('encode', 'the codec refused the message', { cause: error });
+    throw asFrameError(error);
   }
   if (bytes instanceof Uint8Array) return bytes;
   throw new FrameError('encode', 'the codec did not answer with bytes');
+}
+
+/** How a codec encodes into given memory: straight into it if it can, else by reference. What it throws may be anything. */
+export function encodeInto<Out>(codec: Pick<Codec<unknown, Out>, 'encode'>): EncodeInto<Out> {
+  const encode: unknown = Reflect.get(codec, 'encode');
+  const into = typeof encode === 'function' ? intoOf<Out>(encode as (message: Out) => Uint8Array) : undefined;
+  return into ?? ((message, target) => target.refer(encodeMessage(codec, message)));
+}
+
+/** Whatever a codec threw, as an error about the message. */
+export function asFrameError(error: unknown): FrameError {
+  if (error instanceof FrameError) return error;
+  return new FrameError('encode', 'the codec refused the message', { cause: error });
 }
 
 /**

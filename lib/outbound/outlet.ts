@@ -7,14 +7,15 @@
  */
 import { given, integer } from '../check.js';
 import type { Codec } from '../codec/codec.js';
+import type { EncodeInto } from '../codec/encode-into.js';
 import { Deque } from '../deque.js';
 import { ClosedError, OverflowError, WriteError } from '../errors.js';
-import type { ErrorContext, Fate, FrameError, TcpError } from '../errors.js';
+import type { ErrorContext, Fate, TcpError } from '../errors.js';
 import { onAbort } from '../on-abort.js';
 import { quiet } from '../quiet.js';
 import { resolveSignal } from '../resolve-config.js';
-import { encodeMessage } from './encode.js';
-import type { FrameTerms, Loss, QueueConfig, QueuedFrame } from './queued-frame.js';
+import { asFrameError, encodeInto, encodeMessage } from './encode.js';
+import type { FrameTerms, LostFrame, Loss, QueueConfig } from './queued-frame.js';
 import { WriteQueue } from './write-queue.js';
 import { WaitingRoom } from './waiting-room.js';
 import type { BatchSource } from './write-to.js';
@@ -51,6 +52,7 @@ export interface OutletEvents {
 export class Outlet<Out> implements BatchSource {
   readonly queue: WriteQueue;
   readonly #config: OutletConfig<Out>;
+  readonly #encodeInto: EncodeInto<Out>;
   readonly #events: OutletEvents;
   readonly #flushes = new Deque<{ readonly place: number; readonly resolve: () => void }>();
   readonly #waitingRoom = new WaitingRoom(
@@ -65,6 +67,7 @@ export class Outlet<Out> implements BatchSource {
 
   constructor(config: OutletConfig<Out>, events: OutletEvents) {
     this.#config = config;
+    this.#encodeInto = encodeInto(config.codec);
     this.#events = events;
     this.queue = new WriteQueue(config, {
       written: (frames, bytes) => this.#events.written(frames, bytes),
@@ -82,34 +85,37 @@ export class Outlet<Out> implements BatchSource {
     return !this.#closed && this.queue.hasRoom(this.#wanted);
   }
 
-  /** Encodes and queues a message. It is refused, and its `settled` called at once, if it cannot be encoded or there is no room. */
-  offer(message: Out, terms?: FrameTerms): QueuedFrame | undefined {
+  /** Encodes and queues a message, and answers its place in the queue; 0 if it is refused, and its `settled` called at once, because it cannot be encoded or there is no room. */
+  offer(message: Out, terms?: FrameTerms): number {
     if (this.#closed) {
       terms?.settled?.(this.#closedError());
-      return undefined;
+      return 0;
     }
-    const bytes = this.encode(message, terms);
-    return bytes === undefined ? undefined : this.enqueue(message, bytes, terms);
+    const { slabs } = this.queue;
+    let end: number;
+    try {
+      end = this.#encodeInto(message, slabs);
+    } catch (error) {
+      this.#refuse(asFrameError(error).at(this.#events.where()), terms);
+      return 0;
+    }
+    return this.#enqueue(slabs.bytes, slabs.start, end, message, terms);
   }
 
-  /** The bytes of a message; `undefined` if it is refused. */
+  /** The bytes of a message, in memory of their own; `undefined` if it is refused. */
   encode(message: Out, terms: FrameTerms | undefined): Uint8Array | undefined {
     try {
       return encodeMessage(this.#config.codec, message);
     } catch (error) {
-      this.#refuse((error as FrameError).at(this.#events.where()), terms);
+      this.#refuse(asFrameError(error).at(this.#events.where()), terms);
       return undefined;
     }
   }
 
-  /** Queues an encoded message; `undefined` if it is refused. */
-  enqueue(message: Out, bytes: Uint8Array, terms: FrameTerms | undefined): QueuedFrame | undefined {
-    const frame = this.queue.enqueue(bytes, message, terms);
-    if (frame === undefined) {
-      this.#want(bytes.length);
-      this.#refuse(new OverflowError('unsent', this.#events.where(), message), terms);
-    } else if (this.queue.waitingFrames === 1 || !this.queue.hasRoom(1)) this.#events.accepted();
-    return frame;
+  /** Queues an encoded message, by reference; 0 if it is refused. */
+  enqueue(message: Out, bytes: Uint8Array, terms: FrameTerms | undefined): number {
+    this.queue.slabs.refer(bytes);
+    return this.#enqueue(bytes, 0, bytes.length, message, terms);
   }
 
   /** Queues one message and tells its outcome. */
@@ -119,11 +125,9 @@ export class Outlet<Out> implements BatchSource {
     const signal = resolveSignal(taken.signal);
     return quiet(
       new Promise((resolve, reject) => {
-        const queued: { frame?: QueuedFrame | undefined; forget?: () => void } = {};
-        const withdraw = (): void => {
-          if (queued.frame !== undefined) this.#withdraw(queued.frame, signal?.reason);
-        };
+        const queued: { forget?: () => void; settled: boolean } = { settled: false };
         const settled = (error?: TcpError): void => {
+          queued.settled = true;
           queued.forget?.();
           if (error === undefined) resolve();
           else reject(error);
@@ -131,8 +135,9 @@ export class Outlet<Out> implements BatchSource {
         if (signal?.aborted === true && !this.#closed) {
           return this.turnAway(message, signal.reason, { settled, retryLimit });
         }
-        queued.frame = this.offer(message, { settled, retryLimit });
-        if (signal !== undefined && queued.frame?.state === 'waiting') queued.forget = onAbort(signal, withdraw);
+        const place = this.offer(message, { settled, retryLimit });
+        if (signal === undefined || queued.settled) return;
+        queued.forget = onAbort(signal, () => this.#withdraw(place, signal.reason));
       }),
     );
   }
@@ -157,7 +162,11 @@ export class Outlet<Out> implements BatchSource {
     return () => this.#closing.delete(stop);
   }
 
-  take(limit: number): readonly QueuedFrame[] {
+  get waitingBytes(): number {
+    return this.queue.waitingBytes;
+  }
+
+  take(limit: number): Uint8Array | undefined {
     return this.queue.take(limit);
   }
 
@@ -194,8 +203,18 @@ export class Outlet<Out> implements BatchSource {
     this.#refuse(new WriteError('unsent', 0, { ...this.#events.where(), cause }, message), terms);
   }
 
-  #withdraw(frame: QueuedFrame, cause: unknown): void {
-    this.queue.withdraw(frame, cause);
+  #enqueue(memory: Uint8Array, start: number, end: number, message: Out, terms: FrameTerms | undefined): number {
+    const { queue } = this;
+    const place = queue.enqueue(memory, start, end, message, terms);
+    if (place === 0) {
+      this.#want(end - start);
+      this.#refuse(new OverflowError('unsent', this.#events.where(), message), terms);
+    } else if (queue.waitingFrames === 1 || !queue.hasRoom(1)) this.#events.accepted();
+    return place;
+  }
+
+  #withdraw(place: number, cause: unknown): void {
+    this.queue.withdraw(place, cause);
     this.#changed();
   }
 
@@ -228,7 +247,7 @@ export class Outlet<Out> implements BatchSource {
     return cause instanceof ClosedError ? cause : new ClosedError({ ...this.#events.where(), cause });
   }
 
-  #lossError(frame: QueuedFrame, fate: Fate, loss: Loss): TcpError {
+  #lossError(frame: LostFrame, fate: Fate, loss: Loss): TcpError {
     const where = this.#events.where();
     if (loss.why === 'evicted') return new OverflowError(fate, where, frame.message);
     return new WriteError(fate, frame.attempts, { ...where, cause: loss.cause }, frame.message);

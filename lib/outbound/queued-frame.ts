@@ -11,17 +11,13 @@ export interface FrameTerms {
   withdrawn?: { readonly cause: unknown };
 }
 
-/** One accepted message on its way. There may be 100,000 of them, so that it is small. */
-export interface QueuedFrame {
-  readonly bytes: Uint8Array;
-  /** The user's value, handed back if it cannot be written. */
+/** An accepted message that will not be written. */
+export interface LostFrame {
+  /** The user's value, handed back. */
   readonly message: unknown;
   readonly terms: FrameTerms | undefined;
   /** Connections that were lost before they confirmed it. */
-  attempts: number;
-  /** Place in the order of acceptance. */
-  place: number;
-  state: 'waiting' | 'in-flight' | 'done';
+  readonly attempts: number;
 }
 
 /** Why a frame leaves the queue without having been written. */
@@ -42,5 +38,5 @@ export interface QueueConfig {
 export interface QueueEvents {
   /** A batch is written. */
   written(frames: number, bytes: number): void;
-  undelivered(frame: QueuedFrame, fate: Fate, loss: Loss): void;
+  undelivered(frame: LostFrame, fate: Fate, loss: Loss): void;
 }

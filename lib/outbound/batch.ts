@@ -1,0 +1,77 @@
+import type { FrameRing } from './frame-ring.js';
+import { BY_REFERENCE, takeSlab } from './slabs.js';
+
+/** Frames that go to the link together. */
+export interface Batch {
+  /** What is written. */
+  readonly bytes: Uint8Array;
+  /** The sum of the frames as they were accepted. */
+  readonly length: number;
+  readonly frames: number;
+  /** Gaps that were passed over. */
+  readonly gaps: number;
+  /** The position behind the last of them. */
+  readonly to: number;
+  /** Memory that the frames were copied into. */
+  readonly slab: Buffer | undefined;
+}
+
+/**
+ * The next batch of a ring that is not empty: whole frames from a position on, up to `limit` bytes together, or one larger frame.
+ *
+ *     memory   [ a b c d . . ]              one slab, one behind the other   ──> a part of the slab
+ *     memory   [a]  [b]  [c]                each its own, and short          ──> copied into one slab
+ *     memory   [a]  [ b ............. ]     16 KiB and more                  ──> by reference, on its own
+ *
+ * A frame that is `alone` shares its batch with no other.
+ */
+export function takeBatch(ring: FrameRing, from: number, limit: number, alone: (slot: number) => boolean): Batch {
+  const { memory, starts, lengths, mask, tail } = ring;
+  let position = from;
+  let [length, frames, gaps, begin, end] = [0, 0, 0, 0, 0];
+  let last: Uint8Array | undefined;
+  let inOnePiece = true;
+  for (let full = false; position < tail && !full; position++) {
+    const slot = position & mask;
+    const its = memory[slot];
+    if (its === undefined) {
+      gaps++;
+      continue;
+    }
+    const start = starts[slot] ?? 0;
+    const more = lengths[slot] ?? 0;
+    full = alone(slot);
+    const joins = its === last && start === end;
+    if (frames > 0) {
+      const separate = !joins && (more >= BY_REFERENCE || (inOnePiece && length >= BY_REFERENCE));
+      if (full || separate || length + more > limit) break;
+      inOnePiece &&= joins;
+    } else begin = start;
+    frames++;
+    length += more;
+    last = its;
+    end = start + more;
+  }
+  const counted = { length, frames, gaps, to: position };
+  if (inOnePiece && last !== undefined) return { bytes: part(last, begin, end), slab: undefined, ...counted };
+  const slab = takeSlab(length);
+  return { bytes: slab.subarray(0, pack(ring, from, position, slab)), slab, ...counted };
+}
+
+function part(memory: Uint8Array, start: number, end: number): Uint8Array {
+  return start === 0 && end === memory.length ? memory : memory.subarray(start, end);
+}
+
+function pack({ memory, starts, lengths, mask }: FrameRing, from: number, to: number, slab: Buffer): number {
+  let end = 0;
+  for (let position = from; position < to; position++) {
+    const slot = position & mask;
+    const its = memory[slot];
+    if (its === undefined) continue;
+    const start = starts[slot] ?? 0;
+    const bytes = part(its, start, start + (lengths[slot] ?? 0));
+    slab.set(bytes, end);
+    end += bytes.length;
+  }
+  return end;
+}

@@ -1,0 +1,118 @@
+import type { FrameTerms } from './queued-frame.js';
+
+/** Slots of a new ring, and what an empty one shrinks to at the least. */
+const SMALLEST = 16;
+const KEPT = 2048;
+
+/**
+ * The frames of a queue, in order, each field in a ring of its own: accepting a message allocates nothing.
+ *
+ *     position     head ............ tail            slot = position & mask
+ *     messages   [  m   m   -   m   .   . ]          the user's values
+ *     memory     [  b   b   -   b   .   . ]          where a frame's bytes are; `undefined` is a gap: it has left
+ *     starts, lengths, places, attempts              numbers
+ *
+ * Positions only rise. A message is known by its place in the order of acceptance, which does not change when gaps are closed.
+ */
+export class FrameRing {
+  head = 0;
+  tail = 0;
+  messages: unknown[] = new Array<unknown>(SMALLEST);
+  memory: (Uint8Array | undefined)[] = new Array<Uint8Array | undefined>(SMALLEST);
+  terms: (FrameTerms | undefined)[] = new Array<FrameTerms | undefined>(SMALLEST);
+  starts = new Float64Array(SMALLEST);
+  lengths = new Float64Array(SMALLEST);
+  places = new Float64Array(SMALLEST);
+  attempts = new Uint32Array(SMALLEST);
+  mask = SMALLEST - 1;
+
+  /** Puts a frame at the tail. */
+  push(
+    place: number,
+    message: unknown,
+    terms: FrameTerms | undefined,
+    memory: Uint8Array,
+    start: number,
+    length: number,
+  ): void {
+    if (this.tail - this.head > this.mask) this.#resize(2 * (this.mask + 1));
+    const slot = this.tail++ & this.mask;
+    this.messages[slot] = message;
+    this.memory[slot] = memory;
+    this.terms[slot] = terms;
+    this.starts[slot] = start;
+    this.lengths[slot] = length;
+    this.places[slot] = place;
+    this.attempts[slot] = 0;
+  }
+
+  /** Lets go of what a slot refers to; it is a gap from now on. */
+  clear(slot: number): void {
+    this.messages[slot] = this.memory[slot] = this.terms[slot] = undefined;
+  }
+
+  /** The position of the frame with this place, from `from` on; `undefined` if it has left. */
+  find(place: number, from: number): number | undefined {
+    let low = from;
+    for (let high = this.tail; low < high;) {
+      const middle = low + Math.floor((high - low) / 2);
+      if ((this.places[middle & this.mask] ?? 0) < place) low = middle + 1;
+      else high = middle;
+    }
+    const slot = low & this.mask;
+    return low < this.tail && this.places[slot] === place && this.memory[slot] !== undefined ? low : undefined;
+  }
+
+  /** Closes the gaps from a position on. */
+  closeGaps(from: number): void {
+    let to = from;
+    for (let position = from; position < this.tail; position++) {
+      const slot = position & this.mask;
+      if (this.memory[slot] === undefined) continue;
+      if (to !== position) this.#move(slot, to & this.mask);
+      to++;
+    }
+    this.tail = to;
+  }
+
+  /** It is empty: its memory must not stay as large as the longest outage made it. */
+  shrink(): void {
+    if (this.mask >= KEPT) this.#resize(KEPT);
+  }
+
+  #move(from: number, to: number): void {
+    this.messages[to] = this.messages[from];
+    this.memory[to] = this.memory[from];
+    this.terms[to] = this.terms[from];
+    this.starts[to] = this.starts[from] ?? 0;
+    this.lengths[to] = this.lengths[from] ?? 0;
+    this.places[to] = this.places[from] ?? 0;
+    this.attempts[to] = this.attempts[from] ?? 0;
+    this.clear(from);
+  }
+
+  #resize(size: number): void {
+    const { head, tail, mask } = this;
+    this.messages = rotated(this.messages, new Array<unknown>(size), head, tail, mask);
+    this.memory = rotated(this.memory, new Array<Uint8Array | undefined>(size), head, tail, mask);
+    this.terms = rotated(this.terms, new Array<FrameTerms | undefined>(size), head, tail, mask);
+    this.starts = rotated(this.starts, new Float64Array(size), head, tail, mask);
+    this.lengths = rotated(this.lengths, new Float64Array(size), head, tail, mask);
+    this.places = rotated(this.places, new Float64Array(size), head, tail, mask);
+    this.attempts = rotated(this.attempts, new Uint32Array(size), head, tail, mask);
+    this.mask = size - 1;
+  }
+}
+
+/** The same positions in a ring of another size. */
+function rotated<R extends Record<number, unknown> & { readonly length: number }>(
+  from: R,
+  to: R,
+  head: number,
+  tail: number,
+  mask: number,
+): R {
+  const target: Record<number, unknown> = to;
+  for (let position = head; position < tail; position++) target[position & (to.length - 1)] = from[position & mask];
+  return to;
+}

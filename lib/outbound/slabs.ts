@@ -1,0 +1,102 @@
+import type { EncodeTarget } from '../codec/encode-into.js';
+
+/** Bytes of a slab, and of a batch. */
+export const SLAB_BYTES = 64 * 1024;
+
+/** From so many bytes on a frame goes by reference: to copy it costs more than a system call of its own. */
+export const BY_REFERENCE = 16 * 1024;
+
+/** Frames that must wait before a slab is made for them if none is spare: thousands of sockets with a message each need none. */
+const WORTH_A_SLAB = 8;
+
+/** A batch up to this size has memory of Node's own pool if no slab is spare. */
+const POOLED = 4096;
+
+/** Slabs that no write is using. A few serve any number of sockets, because most writes are over within their turn. */
+const spare: Buffer[] = [];
+const SPARE_SLABS = 16;
+
+/** Memory for a batch of that many bytes. */
+export function takeSlab(bytes: number): Buffer {
+  return spare.pop() ?? (bytes <= POOLED ? Buffer.allocUnsafe(bytes) : Buffer.allocUnsafeSlow(SLAB_BYTES));
+}
+
+/** No write is using it any more: of a slab whose write did not come to its end the kernel may still be reading, and that one is never given back. */
+export function giveBack(slab: Buffer): void {
+  if (slab.length === SLAB_BYTES && spare.length < SPARE_SLABS) spare.push(slab);
+}
+
+const NOTHING = Buffer.alloc(0);
+
+/**
+ * The slabs that the frames of one queue are encoded into, one behind the other.
+ *
+ *     #slabs [ full ] [ full ] [ frame frame frame . . . . ]
+ *              ^passed: given back          ^#end
+ */
+export class FrameSlabs implements EncodeTarget {
+  bytes: Uint8Array & Buffer = NOTHING;
+  /** Where the frame begins that is being encoded. */
+  start = 0;
+  /** In use, the oldest first; the last is being filled. */
+  #slabs: Buffer[] = [];
+  #end = 0;
+  readonly #waiting: () => number;
+
+  /** `waiting` tells how many frames wait. */
+  constructor(waiting: () => number) {
+    this.#waiting = waiting;
+  }
+
+  reserve(size: number): number {
+    const slab = this.#slabs.at(-1);
+    if (slab === undefined || this.#end + size > SLAB_BYTES) return this.#reserveAnew(size);
+    this.bytes = slab;
+    return (this.start = this.#end);
+  }
+
+  refer(bytes: Uint8Array): number {
+    this.bytes = bytes as Buffer;
+    this.start = 0;
+    return bytes.length;
+  }
+
+  /** The frame that was encoded last is in the queue; it ends there. */
+  commit(end: number): void {
+    if (this.bytes === this.#slabs.at(-1)) this.#end = end;
+  }
+
+  /** Frames in this memory are written, hence all before it. */
+  passed(memory: Uint8Array): void {
+    if (this.#slabs.length < 2 || memory === this.#slabs[0]) return;
+    for (let older = this.#slabs.indexOf(memory as Buffer); older > 0; older--)
+      giveBack(this.#slabs.shift() ?? NOTHING);
+  }
+
+  /** All frames are written. */
+  done(): void {
+    for (const slab of this.#slabs) giveBack(slab);
+    this.forget();
+  }
+
+  /** Gives none of them back: the kernel may still be reading. */
+  forget(): void {
+    if (this.#slabs.length > 0) this.#slabs = [];
+    this.#end = 0;
+    this.bytes = NOTHING;
+  }
+
+  #reserveAnew(size: number): number {
+    this.start = 0;
+    if (size >= BY_REFERENCE) this.bytes = Buffer.allocUnsafeSlow(size);
+    else {
+      const slab = spare.pop() ?? (this.#waiting() >= WORTH_A_SLAB ? Buffer.allocUnsafeSlow(SLAB_BYTES) : undefined);
+      this.bytes = slab ?? Buffer.allocUnsafe(size);
+      if (slab !== undefined) {
+        this.#slabs.push(slab);
+        this.#end = 0;
+      }
+    }
+    return 0;
+  }
+}
