@@ -167,7 +167,7 @@ export class Lifeline<In, Out> {
       take: (limit: number) => outlet.take(limit),
       confirm: () => {
         connection.wrote(outlet.queue.inFlightBytes);
-        outlet.confirm();
+        return outlet.confirm();
       },
     };
     this.#session = writeTo(connection.link, confirmed, (error) => connection.failed(error));

@@ -10,9 +10,9 @@
  *     idle ──> running ──end()──> closing ──> finishing ──> reading the rest ──> closed
  *       └─────────┴───────────────────┴─destroy(), the last loss─^
  */
-import { Subject, Subscription, timer, type Observable, type ObservableInput } from 'rxjs';
+import { Subscription, timer, type Observable, type ObservableInput, type Subject } from 'rxjs';
 import { given, milliseconds } from './check.js';
-import type { ResolvedSocket, TcpSocketConfig } from './config.js';
+import type { BufferLimits, ResolvedSocket, TcpSocketConfig } from './config.js';
 import type { Connection } from './connection/connection.js';
 import { dial } from './connection/dial.js';
 import { asError, asTcpError, ClosedError, ConnectionLostError, ReconnectLimitError } from './errors.js';
@@ -25,6 +25,7 @@ import { list, type Listed } from './monitor/registry.js';
 import { readSnapshot, readStats, type SocketSnapshot, type SocketStats } from './monitor/stats.js';
 import type { ConnectionStatus } from './monitor/status.js';
 import { onAbort } from './on-abort.js';
+import { entrance } from './outbound/entrance.js';
 import { Outlet, type OutletEvents, type WriteOptions } from './outbound/outlet.js';
 import { writeAll } from './outbound/write-all.js';
 import { quiet } from './quiet.js';
@@ -61,12 +62,12 @@ export function tcpSocket<In, Out>(config: TcpSocketConfig<In, Out>): TcpSocket<
 /** The socket over any kind of dial: what tests give links of their own. */
 export class StayingSocket<In, Out> implements TcpSocket<In, Out>, Listed {
   readonly inbound: Observable<In>;
-  readonly outbound = new Subject<Out>();
+  readonly outbound: Subject<Out>;
   readonly errors: Observable<TcpError>;
   readonly status: Observable<ConnectionStatus>;
   readonly writable: Observable<boolean>;
   readonly connections: Observable<Connection<In, Out>>;
-  readonly readBuffer: number;
+  readonly readBuffer: BufferLimits;
   readonly name: string | undefined;
   readonly #config: ResolvedSocket<In, Out>;
   readonly #monitor: Monitor<Connection<In, Out>>;
@@ -104,7 +105,7 @@ export class StayingSocket<In, Out> implements TcpSocket<In, Out>, Listed {
       changed: () => this.#endIfWritten(),
       over: (error) => this.#over(error),
     });
-    this.outbound.subscribe({
+    this.outbound = entrance({
       next: (message) => void outlet.offer(message),
       error: (error: unknown) => this.destroy(asError(error)),
       complete: () => void (this.#phase === 'idle' || this.#phase === 'running' ? this.end() : undefined),

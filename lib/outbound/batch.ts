@@ -1,6 +1,8 @@
 import type { FrameRing } from './frame-ring.js';
 import { BY_REFERENCE, takeSlab } from './slabs.js';
 
+const NOTHING = new Uint8Array(0);
+
 /** Frames that go to the link together. */
 export interface Batch {
   /** What is written. */
@@ -28,7 +30,11 @@ export interface Batch {
 export function takeBatch(ring: FrameRing, from: number, limit: number, alone: (slot: number) => boolean): Batch {
   const { memory, starts, lengths, mask, tail } = ring;
   let position = from;
-  let [length, frames, gaps, begin, end] = [0, 0, 0, 0, 0];
+  let length = 0;
+  let frames = 0;
+  let gaps = 0;
+  let begin = 0;
+  let end = 0;
   let last: Uint8Array | undefined;
   let inOnePiece = true;
   for (let full = false; position < tail && !full; position++) {
@@ -52,17 +58,20 @@ export function takeBatch(ring: FrameRing, from: number, limit: number, alone: (
     last = its;
     end = start + more;
   }
-  const counted = { length, frames, gaps, to: position };
-  if (inOnePiece && last !== undefined) return { bytes: part(last, begin, end), slab: undefined, ...counted };
-  const slab = takeSlab(length);
-  return { bytes: slab.subarray(0, pack(ring, from, position, slab)), slab, ...counted };
+  const slab = inOnePiece || last === undefined ? undefined : takeSlab(length);
+  const bytes = slab === undefined ? part(last ?? NOTHING, begin, end) : pack(ring, from, position, slab);
+  return { bytes, length, frames, gaps, to: position, slab };
 }
 
+const NOTHING = Buffer.alloc(0);
+
+/** Of memory that its owner has transferred nothing is left to write. */
 function part(memory: Uint8Array, start: number, end: number): Uint8Array {
+  if (end > memory.length) return NOTHING;
   return start === 0 && end === memory.length ? memory : memory.subarray(start, end);
 }
 
-function pack({ memory, starts, lengths, mask }: FrameRing, from: number, to: number, slab: Buffer): number {
+function pack({ memory, starts, lengths, mask }: FrameRing, from: number, to: number, slab: Buffer): Buffer {
   let end = 0;
   for (let position = from; position < to; position++) {
     const slot = position & mask;
@@ -73,5 +82,5 @@ function pack({ memory, starts, lengths, mask }: FrameRing, from: number, to: nu
     slab.set(bytes, end);
     end += bytes.length;
   }
-  return end;
+  return slab.subarray(0, end);
 }

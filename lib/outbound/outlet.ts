@@ -170,9 +170,10 @@ export class Outlet<Out> implements BatchSource {
     return this.queue.take(limit);
   }
 
-  confirm(): void {
-    this.queue.confirm();
-    this.#changed();
+  /** The batch in flight is written. Answers whether anybody waited for that. */
+  confirm(): boolean {
+    const awaited = this.queue.confirm();
+    return this.#changed() || awaited;
   }
 
   /** The connection is lost by this error; returns how many frames will be written again. */
@@ -205,6 +206,10 @@ export class Outlet<Out> implements BatchSource {
 
   #enqueue(memory: Uint8Array, start: number, end: number, message: Out, terms: FrameTerms | undefined): number {
     const { queue } = this;
+    if (this.#closed) {
+      terms?.settled?.(this.#closedError()); // what encodes may have closed it
+      return 0;
+    }
     const place = queue.enqueue(memory, start, end, message, terms);
     if (place === 0) {
       this.#want(end - start);
@@ -219,6 +224,7 @@ export class Outlet<Out> implements BatchSource {
   }
 
   #refuse(error: TcpError, terms: FrameTerms | undefined): void {
+    this.queue.rest(); // it may have been encoded
     this.#events.refused(error);
     terms?.settled?.(error);
   }
@@ -231,15 +237,19 @@ export class Outlet<Out> implements BatchSource {
     if (told) this.#events.changed();
   }
 
-  #changed(): void {
+  /** Something has left the queue. Answers whether a `flush` is over by that. */
+  #changed(): boolean {
+    let flushed = false;
     if (this.queue.hasRoom(this.#wanted)) this.#wanted = 1;
     for (let flush = this.#flushes.first; flush !== undefined; flush = this.#flushes.first) {
       if (this.queue.oldest <= flush.place) break;
       this.#flushes.shift();
       flush.resolve();
+      flushed = true;
     }
     this.#waitingRoom.admit();
     this.#events.changed();
+    return flushed;
   }
 
   #closedError(): ClosedError {

@@ -34,11 +34,14 @@ export class Pace {
     TurnEnd.yield(this.#turnOver);
   }
 
-  /** The outcome is about to be told; what comes of it before all microtasks are done goes at once. */
-  tell(): void {
-    if (this.#told) return;
+  /** An outcome is told by `outcome`, which answers whether anybody heard it; what comes of it before all microtasks are done goes at once. */
+  tell(outcome: () => boolean): void {
+    const telling = this.#told;
     this.#told = true;
-    TurnEnd.calm(this.#calm);
+    const heard = outcome();
+    if (telling) return;
+    if (heard) TurnEnd.calm(this.#calm);
+    else this.#told = false;
   }
 
   /** Something is left for the end of the turn. */

@@ -73,7 +73,12 @@ export class FrameSlabs implements EncodeTarget {
       giveBack(this.#slabs.shift() ?? NOTHING);
   }
 
-  /** All frames are written. */
+  /** Frames have left unwritten: the full slabs are let go, each with the last frame in it. */
+  skipped(): void {
+    if (this.#slabs.length > 1) this.#slabs.splice(0, this.#slabs.length - 1);
+  }
+
+  /** All frames are written, or were never handed over. */
   done(): void {
     for (const slab of this.#slabs) giveBack(slab);
     this.forget();

@@ -117,10 +117,10 @@ export class WriteQueue {
     return tried > 0 && tried >= (terms[slot]?.retryLimit ?? this.#retryLimit);
   }
 
-  /** The kernel took the batch in flight: its frames are written. */
-  confirm(): void {
+  /** The kernel took the batch in flight: its frames are written. Answers whether anybody waited for one of them. */
+  confirm(): boolean {
     const batch = this.#inFlight;
-    if (batch === undefined) return;
+    if (batch === undefined) return false;
     const settled = this.#letGo(batch);
     if (batch.slab !== undefined) giveBack(batch.slab);
     this.#inFlight = undefined;
@@ -128,9 +128,11 @@ export class WriteQueue {
     this.#frames -= batch.frames;
     this.#bytes -= batch.length;
     this.#trim();
-    if (this.#frames === 0) this.#rest();
+    this.rest();
     this.#events.written(batch.frames, batch.length);
+    if (settled === undefined) return false;
     for (const terms of settled) terms.settled?.();
+    return true;
   }
 
   /** The connection is lost, by this cause: what was in flight waits again, in order, save what may not be written again. Returns how many wait again. */
@@ -157,6 +159,7 @@ export class WriteQueue {
     this.#gaps += this.#cursor - head - batch.frames + lost;
     this.#cursor = head;
     this.#trim();
+    this.rest();
     this.#tellLeaving();
     return batch.frames - lost;
   }
@@ -173,6 +176,8 @@ export class WriteQueue {
     this.#gaps++;
     this.#lose(slot, { why: 'withdrawn', cause });
     this.#trim();
+    this.slabs.skipped();
+    this.rest();
     this.#tellLeaving();
   }
 
@@ -183,6 +188,7 @@ export class WriteQueue {
     const flown = this.#inFlight === undefined ? ring.head : this.#cursor;
     this.#inFlight = undefined;
     this.slabs.forget();
+    this.#tellLeaving();
     for (; ring.head < ring.tail; ring.head++) {
       const slot = ring.head & ring.mask;
       if (ring.memory[slot] === undefined) continue;
@@ -193,6 +199,7 @@ export class WriteQueue {
     this.#cursor = ring.head;
     this.#gaps = 0;
     this.#trim();
+    this.rest();
   }
 
   /** Takes out as many of the oldest as a frame of this size needs; none if that would not be enough. */
@@ -207,19 +214,20 @@ export class WriteQueue {
       else this.#lose(slot, { why: 'evicted' });
     }
     this.#trim();
+    this.slabs.skipped();
     return true;
   }
 
   /** The frames of a batch leave the ring; returns who wants to hear of it. */
-  #letGo(batch: Batch): FrameTerms[] {
+  #letGo(batch: Batch): readonly FrameTerms[] | undefined {
     const ring = this.#ring;
-    const settled: FrameTerms[] = [];
+    let settled: FrameTerms[] | undefined;
     let last: Uint8Array | undefined;
     for (let position = ring.head; position < batch.to; position++) {
       const slot = position & ring.mask;
       const memory = ring.memory[slot];
       const terms = ring.terms[slot];
-      if (terms !== undefined) settled.push(terms);
+      if (terms !== undefined) (settled ??= []).push(terms);
       if (memory !== undefined && memory !== last) this.slabs.passed(memory);
       last = memory;
       ring.clear(slot);
@@ -227,8 +235,9 @@ export class WriteQueue {
     return settled;
   }
 
-  /** It is empty: an idle socket holds no memory. */
-  #rest(): void {
+  /** Gives memory back if it is empty: an idle socket holds none. */
+  rest(): void {
+    if (this.#frames > 0) return;
     this.slabs.done();
     this.#ring.shrink();
   }

@@ -19,7 +19,8 @@ export interface BatchSource {
   /** Bytes that wait to be taken. */
   readonly waitingBytes: number;
   take(limit: number): Uint8Array | undefined;
-  confirm(): void;
+  /** The batch taken last is written. Answers whether anybody waited for that. */
+  confirm(): boolean;
 }
 
 /** The writing into one link. */
@@ -104,10 +105,14 @@ class Writer implements WriteSession {
     if (error) return this.#failed(error);
     if (this.#link.destroyed) return; // taken or not: the loss that follows rewinds the batch
     this.#busy = false;
-    this.#pace.tell();
-    this.#source.confirm();
-    this.#drain();
+    this.#pace.tell(this.#confirm);
   }
+
+  readonly #confirm = (): boolean => {
+    const awaited = this.#source.confirm();
+    this.#drain();
+    return awaited;
+  };
 
   /** A kernel that takes everything at once calls back before the event loop turns: others must have their turn too. */
   #giveWay(): void {
