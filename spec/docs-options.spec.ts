@@ -1,9 +1,14 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
+import { delimited } from '../lib/codec/delimited.js';
+import { fixedLength } from '../lib/codec/fixed-length.js';
+import { jsonLines } from '../lib/codec/json-lines.js';
 import { lengthPrefixed } from '../lib/codec/length-prefixed.js';
 import { lines } from '../lib/codec/lines.js';
 import { mapCodec } from '../lib/codec/map-codec.js';
+import { netstrings } from '../lib/codec/netstrings.js';
+import { varintPrefixed } from '../lib/codec/varint-prefixed.js';
 import { connection } from '../lib/connect.js';
 import { echoServer } from '../lib/echo-server.js';
 import { ConfigError } from '../lib/errors.js';
@@ -67,6 +72,7 @@ const TABLES: readonly (readonly Taker[])[] = [
     { name: 'connection', take: (options) => connection({ port: 1, ...options }) },
   ],
   [{ name: 'tcpSocket', take: (options) => resolveConfig({ port: 1, ...options }) }],
+  [{ name: 'readBuffer', take: (options) => resolveConfig({ port: 1, readBuffer: options }) }],
   [{ name: 'writeBuffer', take: (options) => resolveConfig({ port: 1, writeBuffer: options }) }],
   [{ name: 'reconnect', take: (options) => resolveReconnect(options) }],
   [{ name: 'socket', take: (options) => resolveSocketOptions(options) }],
@@ -76,7 +82,12 @@ const TABLES: readonly (readonly Taker[])[] = [
   [{ name: "tcpServer's socket", take: (options) => tcpServer({ socket: options }), wrong: { keepAlive: 1 } }],
   [{ name: 'echoServer', take: (options) => echoServer(options), wrong: { path: 1 } }],
   [{ name: 'lines', take: (options) => lines(options) }],
+  [{ name: 'jsonLines', take: (options) => jsonLines(options) }],
+  [{ name: 'delimited', take: (options) => delimited({ delimiter: ',', ...options }) }],
+  [{ name: 'fixedLength', take: (options) => fixedLength({ length: 1, ...options }) }],
   [{ name: 'lengthPrefixed', take: (options) => lengthPrefixed(options) }],
+  [{ name: 'varintPrefixed', take: (options) => varintPrefixed(options) }],
+  [{ name: 'netstrings', take: (options) => netstrings(options) }],
   [{ name: 'mapCodec', take: (options) => mapCodec(lines(), { ...functions, ...options }) }],
 ];
 
@@ -127,8 +138,10 @@ describe('docs/options.md', () => {
     );
     expect(plainDefaults).to.have.lengthOf.above(15);
     const said = new Map(
-      tables.slice(0, 5).flatMap((table) => table.map(({ option, byDefault }) => [option, byDefault])),
+      tables.slice(0, 6).flatMap((table) => table.map(({ option, byDefault }) => [option, byDefault])),
     );
     for (const [option, value] of plainDefaults) expect(said.get(option), option).to.equal(value);
+    const ahead = (tables[2] ?? []).map(({ option, byDefault }) => [option, Number(byDefault)]);
+    expect(Object.fromEntries(ahead)).to.deep.equal(config.readBuffer);
   });
 });

@@ -1,8 +1,11 @@
 import { flag, given, integer, oneOf, refused } from '../check.js';
-import { FrameError, type FrameErrorKind } from '../errors.js';
-import { Accumulator } from './accumulator.js';
-import { ChunkCursor } from './chunk-cursor.js';
-import type { Bytes, Codec, Decoder } from './codec.js';
+import { FrameError } from '../errors.js';
+import type { Bytes, Codec } from './codec.js';
+import { encoder, type EncodeTarget } from './encode-into.js';
+import { fieldReader, fieldWriter } from './length-field.js';
+import { type Prefix, UNFINISHED, UNSOUND } from './prefix.js';
+import { type HandOut, PrefixedDecoder } from './prefixed-decoder.js';
+import { prefixedEncoder } from './prefixed-encoder.js';
 import { toBytes } from './to-bytes.js';
 
 /** Options of `lengthPrefixed()`. */
@@ -19,6 +22,8 @@ export interface LengthPrefixedConfig {
   readonly strip?: boolean;
   /** The longest body in bytes, without the header; 1 to 2,147,483,647. @default 1_048_576 */
   readonly maxFrameLength?: number;
+  /** Whether each frame has memory of its own. `false` decodes faster, and a frame that is kept may pin its whole chunk. @default false */
+  readonly copy?: boolean;
 }
 
 /**
@@ -34,7 +39,8 @@ export interface LengthPrefixedConfig {
  * ```
  *
  * A frame that lies within one chunk is handed out as a part of that chunk and not copied: a small frame that you keep pins
- * its whole chunk, 64 KiB; keep `Buffer.from(frame)` instead. Nothing is allocated for a length that was merely announced.
+ * its whole chunk, 64 KiB. With `copy: true` each frame has memory of exactly its size instead. Nothing is allocated for a length
+ * that was merely announced.
  *
  * Decoding raises a `FrameError` at the header, after the frames before it: `too-large` for a body above `maxFrameLength` or a
  * field above 2^53 - 1, `corrupt` for a body below 0; and `truncated` if the stream ends inside a frame.
@@ -55,21 +61,28 @@ export interface LengthPrefixedConfig {
  */
 export function lengthPrefixed(config: LengthPrefixedConfig = {}): Codec<Buffer, Bytes> {
   const layout = resolve(config);
-  return { decoder: () => new LengthPrefixedDecoder(layout), encode: (message) => encodeFrame(layout, message) };
+  const prefix = prefixOf(layout);
+  return {
+    decoder: () => new PrefixedDecoder(prefix, layout),
+    encode: layout.strip
+      ? prefixedEncoder(prefix)
+      : encoder((frame, target) => writeWhole(layout, prefix, frame, target)),
+  };
 }
 
-interface Layout {
+interface Layout extends HandOut {
   readonly offset: number;
   readonly width: number;
   readonly header: number;
   readonly adjustment: number;
   readonly little: boolean;
-  readonly strip: boolean;
   readonly max: number;
 }
 
 const LARGEST = 2 ** 31 - 1;
-const NAMES = ['lengthFieldOffset', 'lengthFieldLength', 'lengthAdjustment', 'byteOrder', 'strip', 'maxFrameLength'];
+const NAMES = [
+  ...['lengthFieldOffset', 'lengthFieldLength', 'lengthAdjustment', 'byteOrder', 'strip', 'maxFrameLength', 'copy'],
+];
 
 function resolve(config: LengthPrefixedConfig): Layout {
   const options = given('lengthPrefixed', config, NAMES);
@@ -85,97 +98,45 @@ function resolve(config: LengthPrefixedConfig): Layout {
     little: oneOf('byteOrder', options.byteOrder, 'big', ['big', 'little']) === 'little',
     strip,
     max: integer('maxFrameLength', options.maxFrameLength, 1024 * 1024, 1, LARGEST),
+    copy: flag('copy', options.copy, false),
   };
 }
 
-/** The unsigned number at `at`: exact up to 2^53 - 1, and above it never rounded below 2^53, hence always too large. */
-function readField({ width, little }: Layout, bytes: Buffer, at: number): number {
-  let field = 0;
-  for (let i = 0; i < width; i++) field = field * 256 + (bytes[little ? at + width - 1 - i : at + i] ?? 0);
-  return field;
+function prefixOf({ offset, width, header, adjustment, little, max }: Layout): Prefix {
+  const field = fieldReader(width, little);
+  const writeField = fieldWriter(width, little);
+  return {
+    what: 'lengthPrefixed()',
+    most: Math.min(max, 256 ** width - 1 + adjustment),
+    least: header,
+    width: () => header,
+    read: (bytes, at, end) => {
+      if (end - at < header) return UNFINISHED;
+      const body = field(bytes, at + offset) + adjustment;
+      return body >= 0 && body <= max ? body : UNSOUND;
+    },
+    fault: (bytes, at) => {
+      const body = field(bytes, at + offset) + adjustment;
+      return body < 0
+        ? new FrameError('corrupt', `the announced length of the body is ${body}`)
+        : new FrameError('too-large', `the announced length ${body} is above ${max}`);
+    },
+    write: (bytes, at, body) => {
+      if (body < adjustment)
+        throw new FrameError('encode', `a body of ${body} bytes is shorter than \`lengthAdjustment\``);
+      writeField(bytes, at + offset, body - adjustment);
+    },
+  };
 }
 
-function writeField({ offset, width, little }: Layout, frame: Buffer, field: number): void {
-  let rest = field;
-  for (let i = width - 1; i >= 0; i--) {
-    frame[offset + (little ? width - 1 - i : i)] = rest % 256;
-    rest = Math.floor(rest / 256);
-  }
-}
-
-function encodeFrame(layout: Layout, message: unknown): Buffer {
-  const { width, header, adjustment, strip, max } = layout;
-  const bytes = toBytes(message, 'lengthPrefixed()');
-  const body = strip ? bytes.length : bytes.length - header;
+/** The message is the frame with its header, into whose copy the length is written. */
+function writeWhole({ header }: Layout, prefix: Prefix, message: unknown, target: EncodeTarget): number {
+  const frame = toBytes(message, prefix.what);
+  const body = frame.length - header;
   if (body < 0) throw new FrameError('encode', `a frame is shorter than its header of ${header} bytes`);
-  if (body > max) throw new FrameError('too-large', `a body of ${body} bytes is above ${max}`);
-  const field = body - adjustment;
-  if (field < 0) throw new FrameError('encode', `a body of ${body} bytes is shorter than \`lengthAdjustment\``);
-  if (field >= 256 ** width) throw new FrameError('too-large', `${field} does not fit a field of ${width} bytes`);
-  const frame = Buffer.allocUnsafe(header + body);
-  frame.set(bytes, strip ? header : 0);
-  writeField(layout, frame, field);
-  return frame;
-}
-
-class LengthPrefixedDecoder implements Decoder<Buffer> {
-  readonly #layout: Layout;
-  readonly #cursor = new ChunkCursor();
-  /** The beginning of a frame that is cut over chunks, from its header on. */
-  readonly #held = new Accumulator();
-
-  constructor(layout: Layout) {
-    this.#layout = layout;
-  }
-
-  push(chunk: Buffer): void {
-    this.#cursor.push(chunk);
-  }
-
-  next(): Buffer | undefined {
-    const { header, strip } = this.#layout;
-    const { bytes, at, left } = this.#cursor;
-    if (this.#held.length > 0 || left < header) return this.#nextCut();
-    const end = at + header + this.#bodyLength(bytes, at);
-    if (end > bytes.length) return this.#nextCut();
-    this.#cursor.at = end;
-    return bytes.subarray(strip ? at + header : at, end);
-  }
-
-  end(): void {
-    const left = this.#held.length + this.#cursor.left;
-    if (left > 0) throw new FrameError('truncated', `the stream ended inside a frame, after ${left} bytes of it`);
-  }
-
-  /** The frame that a chunk boundary cuts: first its header is completed, then, if that is in order, its body. */
-  #nextCut(): Buffer | undefined {
-    const { header, strip } = this.#layout;
-    if (!this.#hold(header)) return undefined;
-    const length = header + this.#bodyLength(this.#held.bytes, 0);
-    return this.#hold(length) ? this.#held.take(strip ? header : 0) : undefined;
-  }
-
-  /** Moves bytes of the chunk to those held until there are `length`; tells whether there are. */
-  #hold(length: number): boolean {
-    const missing = length - this.#held.length;
-    if (missing > 0) this.#cursor.moveTo(this.#held, Math.min(missing, this.#cursor.left), length);
-    return this.#held.length >= length;
-  }
-
-  /** What the header at `at` announces, once it is known to be sound. */
-  #bodyLength(bytes: Buffer, at: number): number {
-    const { offset, adjustment, max } = this.#layout;
-    const field = readField(this.#layout, bytes, at + offset);
-    const body = field + adjustment;
-    if (body < 0) throw this.#broken('corrupt', `the announced length of the body is ${body}`);
-    if (body > max) throw this.#broken('too-large', `the announced length ${body} is above ${max}`);
-    return body;
-  }
-
-  /** Nothing can be read behind a frame of unknown length. */
-  #broken(kind: FrameErrorKind, detail: string): FrameError {
-    this.#held.clear();
-    this.#cursor.close();
-    return new FrameError(kind, detail);
-  }
+  if (body > prefix.most) throw new FrameError('too-large', `a body of ${body} bytes is above ${prefix.most}`);
+  const at = target.reserve(frame.length);
+  target.bytes.set(frame, at);
+  prefix.write(target.bytes, at, body);
+  return at + frame.length;
 }

@@ -66,6 +66,10 @@ export class LineDecoder implements Decoder<string> {
     if (left > 0) throw new FrameError('truncated', `the stream ended inside a line, after ${left} bytes of it`);
   }
 
+  detach(): void {
+    this.#cursor.detach(); // a text shares no memory with bytes
+  }
+
   /** A line; `undefined` if more bytes are needed; `null` to go round again. */
   #lineOfChunk(): string | undefined | null {
     const { bytes, at } = this.#cursor;

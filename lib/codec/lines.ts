@@ -2,8 +2,12 @@ import { constants } from 'node:buffer';
 import { flag, given, integer, oneOf } from '../check.js';
 import { FrameError } from '../errors.js';
 import type { Codec } from './codec.js';
+import { encoder, type EncodeTarget } from './encode-into.js';
 import { LineDecoder, type LineRules } from './line-decoder.js';
 import { textEncoding } from './text-encoding.js';
+
+const LF = 10;
+const CR = 13;
 
 /** Options of `lines()`. */
 export interface LinesConfig {
@@ -50,7 +54,10 @@ export interface LinesConfig {
  */
 export function lines(config: LinesConfig = {}): Codec<string, string> {
   const rules = resolve(config);
-  return { decoder: (report) => new LineDecoder(rules, report), encode: (line) => encodeLine(rules, line) };
+  return {
+    decoder: (report) => new LineDecoder(rules, report),
+    encode: encoder((line, target) => writeLine(rules, line, target)),
+  };
 }
 
 function resolve(config: LinesConfig): LineRules {
@@ -64,15 +71,19 @@ function resolve(config: LinesConfig): LineRules {
   };
 }
 
-function encodeLine({ text, max }: LineRules, line: unknown): Buffer {
+function writeLine({ text, max }: LineRules, line: unknown, target: EncodeTarget): number {
   if (typeof line !== 'string') throw new FrameError('encode', 'lines() takes a string');
   if (line.includes('\n')) throw new FrameError('encode', 'a line has a line feed inside');
-  if (line.endsWith('\r')) throw new FrameError('encode', 'a line ends with a carriage return, as of a CRLF');
+  if (line.charCodeAt(line.length - 1) === CR)
+    throw new FrameError('encode', 'a line ends with a carriage return, as of a CRLF');
   if (line.length > max) throw tooLong(max); // a character is at least one byte: spares to encode the hopeless
-  const frame = text.write(`${line}\n`);
-  if (frame === undefined) throw new FrameError('encode', 'a line has a character that its encoding lacks');
-  if (frame.length - 1 > max) throw tooLong(max);
-  return frame;
+  const at = target.reserve(text.room(line) + 1);
+  const { bytes } = target;
+  const end = text.write(line, bytes, at);
+  if (end < 0) throw new FrameError('encode', 'a line has a character that its encoding lacks');
+  if (end - at > max) throw tooLong(max);
+  bytes[end] = LF;
+  return end + 1;
 }
 
 function tooLong(max: number): FrameError {

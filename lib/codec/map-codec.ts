@@ -1,6 +1,7 @@
 import { callable, given, refused } from '../check.js';
 import { FrameError } from '../errors.js';
 import type { Codec, Decoder } from './codec.js';
+import { encoder, intoOf } from './encode-into.js';
 
 /** The two functions of `mapCodec()`. */
 export interface MapCodecConfig<In, Out, NewIn, NewOut> {
@@ -42,8 +43,18 @@ export function mapCodec<In, Out, NewIn, NewOut>(
   if (encode === undefined) throw refused('encode', 'a function', undefined);
   return {
     decoder: (report) => new MapDecoder(codec.decoder(report), decode),
-    encode: (message) => codec.encode(encode(message)),
+    encode: encodeMapped(codec, encode),
   };
+}
+
+/** Writes into given memory if the codec beneath can. It calls the codec as a method, and looks at its `encode` once, as it stands now. */
+function encodeMapped<Out, NewOut>(
+  codec: Codec<unknown, Out>,
+  encode: (message: NewOut) => Out,
+): Codec<unknown, NewOut>['encode'] {
+  const into = intoOf<Out>(Reflect.get(codec, 'encode'));
+  if (into === undefined) return (message) => codec.encode(encode(message));
+  return encoder((message, target) => into(encode(message), target));
 }
 
 function isCodec(value: unknown): boolean {
@@ -56,10 +67,13 @@ class MapDecoder<In, NewIn> implements Decoder<NewIn> {
   readonly #decode: (frame: In) => NewIn;
   /** Set while `decode` runs, and for good if it throws: nothing follows an error. */
   #broken = false;
+  /** There if the decoder beneath has it: what is made of its frames shares no more with the chunks than they do. */
+  readonly detach: (() => void) | undefined;
 
   constructor(inner: Decoder<In>, decode: (frame: In) => NewIn) {
     this.#inner = inner;
     this.#decode = decode;
+    this.detach = inner.detach && (() => inner.detach?.());
   }
 
   push(chunk: Buffer): void {

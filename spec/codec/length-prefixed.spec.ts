@@ -1,13 +1,17 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import type { Bytes } from '../../lib/codec/codec.js';
+import { intoOf } from '../../lib/codec/encode-into.js';
 import { type LengthPrefixedConfig, lengthPrefixed } from '../../lib/codec/length-prefixed.js';
 import { ConfigError, FrameError, type FrameErrorKind } from '../../lib/errors.js';
 import { cut } from '../support/chunkings.js';
+import { aliveBytes } from '../support/memory.js';
 import { holds } from '../support/property.js';
 import { seededRandom } from '../support/random.js';
+import { lent } from './lent.js';
 import { type Expected, expectOutcome, outcomeOf } from './outcome.js';
 import { chunkedWires } from './wires.js';
+import { targetAt } from './target-at.js';
 import { workOf } from './work.js';
 
 describe('lengthPrefixed()', () => {
@@ -193,6 +197,51 @@ describe('lengthPrefixed()', () => {
     expect(frames.map(String)).to.eql(['xx', 'x', '']);
   });
 
+  for (const strip of [true, false]) {
+    it(`gives each frame memory of exactly its size, with copy: true and strip: ${String(strip)} [E52]`, () => {
+      const codec = lengthPrefixed({ copy: true, strip, lengthFieldLength: 2 });
+      const bodies = ['ab', '', 'c'.repeat(200), 'd'.repeat(5000)].map((text) => Buffer.from(text));
+      const wires = bodies.map((body) => lengthPrefixed({ lengthFieldLength: 2 }).encode(body));
+      const wire = Buffer.concat(wires);
+      for (const offsets of [[], [1], [10, 3000], [...wire.keys()].slice(1)]) {
+        const { frames } = outcomeOf(lent(codec), cut(wire, offsets));
+        expect(frames).to.eql(strip ? bodies : wires);
+        expect((frames as Buffer[]).map(({ buffer }) => buffer.byteLength)).to.eql(
+          (strip ? bodies : wires).map(({ length }) => length),
+        );
+      }
+    });
+  }
+
+  it('promises to let go of its chunks with copy: true alone', () => {
+    const detachOf = (config?: LengthPrefixedConfig): unknown =>
+      Reflect.get(
+        lengthPrefixed(config).decoder(() => undefined),
+        'detach',
+      );
+    expect([detachOf(), detachOf({ copy: false })]).to.eql([undefined, undefined]);
+    expect(detachOf({ copy: true })).to.be.a('function');
+  });
+
+  it('holds no chunk that is read to its end, and none that broke it', () => {
+    for (const tail of ['', 'ffffffff']) {
+      const before = aliveBytes();
+      const decoders = Array.from({ length: 200 }, () => {
+        const decoder = lengthPrefixed().decoder(() => undefined);
+        const chunk = Buffer.alloc(65_536 + tail.length / 2);
+        chunk.writeUInt32BE(65_532);
+        chunk.write(tail, 65_536, 'hex');
+        decoder.push(chunk);
+        expect(decoder.next()).to.have.lengthOf(65_532);
+        if (tail === '') expect(decoder.next()).to.equal(undefined);
+        else expect(() => decoder.next()).to.throw(FrameError);
+        return decoder;
+      });
+      expect(aliveBytes() - before).to.be.below(MIB);
+      expect(decoders).to.have.lengthOf(200);
+    }
+  });
+
   it('gives a frame that chunks cut memory of its own', () => {
     const decoder = lengthPrefixed({ lengthFieldLength: 1 }).decoder(() => undefined);
     const given = (bytes: string) => {
@@ -365,6 +414,28 @@ describe('lengthPrefixed()', () => {
       expect(frame).to.eql(hex('00000002 6869'));
     });
 
+    it('writes into memory that it is given, with its header and without', () => {
+      for (const [config, message, bytes] of [
+        [{}, 'hi', '00000002 6869'],
+        [{ lengthFieldLength: 2 }, '€', '0003 e282ac'],
+        [{ byteOrder: 'little' }, Buffer.from('hi'), '02000000 6869'],
+        [whole, hex('07 ffff 6869'), '07 0002 6869'],
+      ] as const) {
+        const into = intoOf<Bytes>(Reflect.get(lengthPrefixed(config), 'encode'));
+        const slab = Buffer.alloc(30, 0xee);
+        const end = into?.(message, targetAt(slab, 3));
+        expect(slab.subarray(0, end)).to.eql(hex(`eeeeee ${bytes}`));
+      }
+    });
+
+    it('refuses what its header cannot say before it asks for memory', () => {
+      const into = intoOf<Bytes>(Reflect.get(lengthPrefixed({ lengthFieldLength: 1 }), 'encode'));
+      for (const message of ['x'.repeat(256), Buffer.alloc(256)]) {
+        const target = targetAt(Buffer.alloc(0), 0, () => expect.fail('asked for memory'));
+        expect(() => into?.(message, target)).to.throw(FrameError, 'above 255');
+      }
+    });
+
     const refusals: readonly [string, LengthPrefixedConfig, unknown, FrameErrorKind][] = [
       ['a body above the limit', { maxFrameLength: 3 }, 'abcd', 'too-large'],
       ['a string above the limit in bytes', { maxFrameLength: 5 }, '€€', 'too-large'],
@@ -424,6 +495,7 @@ describe('lengthPrefixed()', () => {
       ['maxFrameLength', 0],
       ['maxFrameLength', Infinity],
       ['maxFrameLength', 2 ** 31],
+      ['copy', 1],
       ['lengthOffset', 1],
     ];
     for (const [name, value] of bad) {
@@ -434,7 +506,7 @@ describe('lengthPrefixed()', () => {
   });
 
   /** The rules once more, slowly: over the whole wire, and in BigInt. */
-  function reference(wire: Buffer, config: Required<LengthPrefixedConfig>): ReturnType<typeof outcomeOf> {
+  function reference(wire: Buffer, config: Required<Omit<LengthPrefixedConfig, 'copy'>>): ReturnType<typeof outcomeOf> {
     const { lengthFieldOffset, lengthFieldLength, lengthAdjustment, byteOrder, strip, maxFrameLength } = config;
     const header = lengthFieldOffset + lengthFieldLength;
     const frames: Buffer[] = [];

@@ -1,8 +1,10 @@
 import { expect } from 'chai';
+import { intoOf } from '../../lib/codec/encode-into.js';
 import { type LinesConfig, lines } from '../../lib/codec/lines.js';
 import { ConfigError, FrameError, type FrameErrorKind } from '../../lib/errors.js';
 import { seededRandom } from '../support/random.js';
 import { type Expected, expectOutcome } from './outcome.js';
+import { targetAt } from './target-at.js';
 import { workOf } from './work.js';
 
 describe('lines()', () => {
@@ -286,6 +288,19 @@ describe('lines()', () => {
     expect([...lines({ encoding: 'latin1' }).encode('é')]).to.eql([0xe9, 10]);
   });
 
+  it('asks for room for exactly a long line, and its LF', () => {
+    const into = intoOf<string>(Reflect.get(lines(), 'encode'));
+    const bytes = Buffer.alloc(4 * MIB);
+    for (const line of ['x'.repeat(MIB), '€'.repeat(MIB / 4)]) {
+      let reserved = 0;
+      const end = into?.(
+        line,
+        targetAt(bytes, 0, (size) => (reserved = size)),
+      );
+      expect([end, reserved]).to.eql([Buffer.byteLength(line) + 1, Buffer.byteLength(line) + 1]);
+    }
+  });
+
   describe('encode refuses what could not be read back [E57]:', () => {
     const refusals: readonly [string, unknown, FrameErrorKind, LinesConfig?][] = [
       ['an LF inside', 'a\nb', 'encode'],
@@ -316,6 +331,14 @@ describe('lines()', () => {
         expect(() => lines().encode(line)).to.throw(FrameError);
       });
       expect(work.allocated).to.equal(0);
+    });
+
+    it('and leaves the memory that it is given for the next line', () => {
+      const into = intoOf<string>(Reflect.get(lines({ maxFrameLength: 3 }), 'encode'));
+      const slab = targetAt(Buffer.alloc(9, '.'), 3);
+      for (const line of ['a\n', 'a\r', 'abcd', '€€', '\ud800']) expect(() => into?.(line, slab)).to.throw(FrameError);
+      expect(into?.('ab', slab)).to.equal(6);
+      expect(String(slab.bytes.subarray(0, 6))).to.equal('...ab\n');
     });
 
     it('and accepts the longest line there is', () => {

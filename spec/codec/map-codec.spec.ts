@@ -1,10 +1,13 @@
 import { expect } from 'chai';
 import type { Codec } from '../../lib/codec/codec.js';
+import { intoOf } from '../../lib/codec/encode-into.js';
+import { lengthPrefixed } from '../../lib/codec/length-prefixed.js';
 import { lines } from '../../lib/codec/lines.js';
 import { mapCodec } from '../../lib/codec/map-codec.js';
 import { ConfigError, FrameError } from '../../lib/errors.js';
 import { seededRandom } from '../support/random.js';
 import { expectOutcome, outcomeOf } from './outcome.js';
+import { targetAt } from './target-at.js';
 
 describe('mapCodec()', () => {
   interface Point {
@@ -120,6 +123,62 @@ describe('mapCodec()', () => {
     const codec = mapCodec(lines(), { decode: spy, encode: spy });
     outcomeOf(codec, [Buffer.from(codec.encode('a'))]);
     expect(seen).to.eql([undefined, undefined]);
+  });
+
+  describe('with a codec beneath that writes into given memory', () => {
+    const slab = targetAt(Buffer.alloc(8, '.'), 2);
+
+    it('does so too, and calls `encode` once', () => {
+      let calls = 0;
+      const shouting = mapCodec(lines(), { decode: String, encode: (text: string) => (calls++, text.toUpperCase()) });
+      const into = intoOf<string>(Reflect.get(shouting, 'encode'));
+      expect(into?.('hi', slab)).to.equal(5);
+      expect(String(slab.bytes.subarray(0, 5))).to.equal('..HI\n');
+      expect(calls).to.equal(1);
+      expect(String(shouting.encode('ho'))).to.equal('HO\n');
+      expect(calls).to.equal(2);
+    });
+
+    it('lets pass what either `encode` throws', () => {
+      const thrown = new RangeError('no');
+      const codec = mapCodec(lines(), {
+        decode: String,
+        encode: (text: string) => {
+          if (text === 'bad') throw thrown;
+          return text;
+        },
+      });
+      const into = intoOf<string>(Reflect.get(codec, 'encode'));
+      expect(() => into?.('bad', slab))
+        .to.throw()
+        .that.equals(thrown);
+      expect(() => into?.('a\nb', slab)).to.throw(FrameError, 'line feed');
+    });
+  });
+
+  it('writes into no given memory if the codec beneath cannot, and calls that as a method', () => {
+    const own: Codec<string, string> & { mark: string } = {
+      mark: '!',
+      decoder: (report) => lines().decoder(report),
+      encode(text) {
+        return Buffer.from(text + this.mark);
+      },
+    };
+    const codec = mapCodec(own, { decode: String, encode: String });
+    expect(intoOf<string>(Reflect.get(codec, 'encode'))).to.equal(undefined);
+    expect(String(codec.encode('hi'))).to.equal('hi!');
+  });
+
+  it('lets go of chunks if the decoder beneath can, and promises nothing else', () => {
+    const decoder = mapCodec(lines(), { decode: String, encode }).decoder(() => undefined);
+    const chunk = Buffer.from('ab\ncd\n');
+    decoder.push(chunk);
+    expect(decoder.next()).to.equal('ab');
+    decoder.detach?.();
+    chunk.fill('x');
+    expect(decoder.next()).to.equal('cd');
+    const pinning = mapCodec(lengthPrefixed(), { decode: String, encode }).decoder(() => undefined);
+    expect(Reflect.get(pinning, 'detach')).to.equal(undefined);
   });
 
   it('refuses a missing function, an unknown option and what is no codec', () => {

@@ -1,5 +1,7 @@
 import { expect } from 'chai';
+import fc from 'fast-check';
 import { type TextEncodingName, textEncoding } from '../../lib/codec/text-encoding.js';
+import { holds } from '../support/property.js';
 import { seededRandom } from '../support/random.js';
 
 describe('textEncoding', () => {
@@ -49,16 +51,47 @@ describe('textEncoding', () => {
     expect(read('utf8', Buffer.from('\ufeffa\ufeff'), true)).to.equal('\ufeffa\ufeff');
   });
 
+  const written = (name: TextEncodingName, text: string): Buffer | undefined => {
+    const encoding = textEncoding(name, true);
+    const bytes = Buffer.alloc(encoding.room(text) + 10, 0xee);
+    const end = encoding.write(text, bytes, 5);
+    if (end < 0) return undefined;
+    expect(end - 5).to.be.at.most(encoding.room(text));
+    const beyond = [bytes.subarray(0, 5), bytes.subarray(5 + encoding.room(text))];
+    expect(beyond, 'outside of its room').to.eql([Buffer.alloc(5, 0xee), Buffer.alloc(5, 0xee)]);
+    return bytes.subarray(5, end);
+  };
+
   it('writes what it can read back, and nothing else', () => {
-    const texts = ['', 'plain\0\x7f', 'é\xff', '€', '😀', '\ud800', 'a\udc00', '\ufffd'];
-    const written = (name: TextEncodingName) =>
+    const few = ['', 'plain\0\x7f', 'é\xff', '€', '😀', '\ud800', 'a\udc00', '\ufffd'];
+    const texts = [0, 12, 300].flatMap((length) => few.map((text) => 'x'.repeat(length) + text)); // tiny, short and long
+    const writtenAndRead = (name: TextEncodingName) =>
       texts.filter((text) => {
-        const bytes = textEncoding(name, true).write(text);
+        const bytes = written(name, text);
         if (bytes !== undefined) expect(read(name, bytes, true)).to.equal(text);
         return bytes !== undefined;
       });
-    expect(written('utf8')).to.eql(['', 'plain\0\x7f', 'é\xff', '€', '😀', '\ufffd']);
-    expect(written('latin1')).to.eql(['', 'plain\0\x7f', 'é\xff']);
-    expect(written('ascii')).to.eql(['', 'plain\0\x7f']);
+    expect(writtenAndRead('utf8')).to.eql(texts.filter((text) => text.isWellFormed()));
+    expect(writtenAndRead('latin1')).to.eql(texts.filter((text) => /^[\0-\xff]*$/.test(text)));
+    expect(writtenAndRead('ascii')).to.eql(texts.filter((text) => /^[\0-\x7f]*$/.test(text)));
   });
+
+  holds('writes UTF-8 as Node does, whatever the length of a text', 300, unitsOf16Bits(), (text) => {
+    expect(written('utf8', text)).to.eql(text.isWellFormed() ? Buffer.from(text) : undefined);
+  });
+
+  it('wants room for exactly the bytes of a long text, and for three a character of a short one', () => {
+    const rooms = (...texts: string[]) => texts.map((text) => textEncoding('utf8', false).room(text));
+    expect(rooms('', 'abcd', '€€')).to.eql([0, 12, 6]);
+    expect(rooms('x'.repeat(1000), '€'.repeat(1000))).to.eql([1000, 3000]);
+  });
+
+  /** Texts around the lengths at which another way is taken. */
+  function unitsOf16Bits(): fc.Arbitrary<string> {
+    const unit = fc.constantFrom('a', 'b', '\0', '\x7f', '\x80', '€', '😀', '\ud83d', '\ude00');
+    const some = fc.array(unit, { maxLength: 3 });
+    return fc
+      .tuple(fc.constantFrom(0, 8, 11, 12, 13, 255, 256, 257), some, some)
+      .map(([length, before, behind]) => [...before, 'x'.repeat(length), ...behind].join(''));
+  }
 });
