@@ -1,6 +1,7 @@
 /** Runs one demo: `npm run demo`, or `npm run demo -- reconnect`. */
 import { run as echo } from './echo.js';
 import { run as lines } from './lines.js';
+import { run as proxy } from './proxy.js';
 import { run as reactiveApp } from './reactive-app.js';
 import { run as reconnect } from './reconnect.js';
 
@@ -8,6 +9,7 @@ const DEMOS = new Map([
   ['echo', { run: echo, shows: 'a server that hangs up after each reply, and a socket that comes back' }],
   ['reconnect', { run: reconnect, shows: 'a server that dies three times while messages are written to it' }],
   ['lines', { run: lines, shows: 'a chat room: one server, three clients, a line of text per message' }],
+  ['proxy', { run: proxy, shows: 'a TCP proxy that loses nothing, under a slow reader and through a reset' }],
   [
     'reactive-app',
     { run: reactiveApp, shows: 'three readers and a writer on one socket, live, while its server fails' },

@@ -80,6 +80,13 @@ describe('the demos', function () {
     ]);
   });
 
+  it('proxy shows that nothing is lost, and that a reset stays a reset', async () => {
+    expect(await linesOf('proxy')).to.eql([
+      '8 MiB to an echo server and back, the same bytes: true',
+      'A server that resets its connection resets ours: TCP_CONNECTION_LOST',
+    ]);
+  });
+
   it('reactive-app tells of three faults of its server, and goes on over a new connection after each [S8]', async () => {
     const printed = await linesOf('reactive-app');
     expect(printed.filter((line) => line.startsWith('--'))).to.eql([
