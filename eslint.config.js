@@ -6,7 +6,7 @@ const sources = ['lib/**/*.ts', 'spec/**/*.ts', 'demo/**/*.ts', 'bench/**/*.ts']
 
 export default defineConfig(
   // What .ci holds runs against the packed package, which a checkout does not have: .ci/run type-checks it there.
-  globalIgnores(['dist/', 'site/', 'coverage/', '.ci/', '.snippets-*/']),
+  globalIgnores(['dist/', 'site/', 'coverage/', '.ci/', '.snippets-*/', 'bench/.build-*/']),
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
   js.configs.recommended,
 

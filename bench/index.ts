@@ -1,34 +1,81 @@
 /**
- * `npm run bench` measures every workload against raw `node:net` doing the same work in the same run; `npm run bench -- 64` only those
- * whose name contains all the words given. The first row of each table is 1.0; the last one, raw again, shows the noise.
+ * The table of `npm run bench`. Words choose the workloads whose name has all of them: `npm run bench -- write 64`.
+ *
+ *     --rounds 5          how often each contestant runs; the medians count
+ *     --ms 150            how long a run lasts that is measured by the clock
+ *     --scale 1           how much of the work is done where the amount is fixed
+ *     --only rx-tcp       this contestant alone; may be repeated
+ *     --flag --cpu-prof   a flag for Node in the process of the contestants; may be repeated
+ *     --json              the samples, for machines, and nothing else
+ *     --list              the names
+ *     --check             each contestant once and briefly, all in one process: whether they work, not how fast
  */
-import { measure, type Result, type Workload } from './run.js';
-import { writeBursts } from './write.js';
+import { cpus } from 'node:os';
+import { parseArgs } from 'node:util';
+import { contest, type Samples, type Terms } from './contest.js';
+import { installed } from './npm.js';
+import { Peer } from './peer.js';
+import { canPin } from './pinned.js';
+import { race } from './race.js';
+import { report, rowsOf, type Row } from './table.js';
+import { contestantsOf, type Workload } from './workload.js';
+import { workloads } from './workloads.js';
 
-const ROUNDS = 7;
-const workloads: readonly Workload[] = [
-  writeBursts(64, 1000, 300_000),
-  writeBursts(64, 100, 100_000),
-  writeBursts(64, 1, 10_000),
-];
-
-const words = process.argv.slice(2);
+const { values, positionals: words } = parseArgs({
+  allowPositionals: true,
+  options: {
+    rounds: { type: 'string', default: '5' },
+    ms: { type: 'string', default: '150' },
+    scale: { type: 'string', default: '1' },
+    only: { type: 'string', multiple: true, default: [] },
+    flag: { type: 'string', multiple: true, default: [] },
+    json: { type: 'boolean', default: false },
+    list: { type: 'boolean', default: false },
+    check: { type: 'boolean', default: false },
+  },
+});
+const { rounds, ms, scale, only, flag, json, list, check } = values;
 const chosen = workloads.filter(({ name }) => words.every((word) => name.includes(word)));
-if (chosen.length === 0) {
+
+if (list) for (const { name } of chosen) console.log(name);
+else if (chosen.length === 0) {
   console.error(`no workload is called that; there are:\n${workloads.map(({ name }) => `  ${name}`).join('\n')}`);
   process.exitCode = 1;
+} else if (check) {
+  const peer = await Peer.start();
+  await run(1, (workload) => contest(workload, { rounds: 1, warmUps: 0, ms: 1, scale: 0.001, only }, peer));
+  peer.stop();
+} else {
+  const terms: Terms = { rounds: Number(rounds), warmUps: 1, ms: Number(ms), scale: Number(scale), only };
+  await run(terms.rounds, (workload) => race(workload, terms, flag));
 }
-for (const workload of chosen) print(workload, await measure(workload, ROUNDS));
 
-function print({ name, unit }: Workload, results: readonly Result[]): void {
-  const first = results[0]?.median ?? NaN;
-  console.log(`\n${name} (${unit}; median of ${String(ROUNDS)}, range)`);
-  for (const { name: contestant, median, low, high } of results) {
-    const ratio = `${(median / first).toFixed(2)}x`;
-    console.log(`  ${contestant.padEnd(24)} ${count(median)} ${ratio.padStart(8)}   ${count(low)} to ${count(high)}`);
+async function run(rounds: number, samplesOf: (workload: Workload) => Promise<Samples>): Promise<void> {
+  const missing = missingPackages();
+  if (missing.length > 0) console.error(`without ${missing.join(', ')}: \`npm ci --prefix bench\` installs them`);
+  const rows: Row[] = [];
+  for (const workload of chosen) {
+    if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${workload.name}`);
+    try {
+      rows.push(...rowsOf(workload, await samplesOf(workload)));
+    } catch (error) {
+      console.error(`${workload.name}:`, error);
+      process.exitCode = 1;
+    }
   }
+  if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
+  const [first] = cpus();
+  const machine = {
+    node: process.version,
+    cpu: first?.model.trim() ?? '',
+    cores: cpus().length,
+    pinned: canPin,
+    rounds,
+  };
+  console.log(json ? JSON.stringify({ ...machine, rows }, null, 1) : report(machine, rows));
 }
 
-function count(n: number): string {
-  return Math.round(n).toLocaleString('en').padStart(11);
+function missingPackages(): string[] {
+  const needed = chosen.flatMap((workload) => contestantsOf(workload)).map(({ needs }) => needs);
+  return [...new Set(needed.filter((name) => name !== undefined))].filter((name) => !installed(name));
 }
