@@ -20,8 +20,11 @@ export interface ConnectionConfig<In = Buffer, Out = Bytes> {
   readonly dial?: (endpoint: Endpoint, signal: AbortSignal) => Duplex | Promise<Duplex>;
   /** How messages become bytes and back. @default bytes() */
   readonly codec?: Codec<In, Out>;
-  /** Frames that may wait in a `for await` or in `pacedMap` before reading stops. @default 100 */
-  readonly readBuffer?: number;
+  /**
+   * What may wait in a `for await` or in `pacedMap` before reading stops: a number of frames, or frames and bytes. Of a frame that is neither
+   * bytes nor a string (which counts its length) no bytes are known. @default { frames: 100, bytes: 1_048_576 }
+   */
+  readonly readBuffer?: number | { readonly frames?: number; readonly bytes?: number };
   /** What may wait for its outcome: a number of frames, or frames and bytes as encoded. @default { frames: 100_000, bytes: 16_777_216 } */
   readonly writeBuffer?: number | { readonly frames?: number; readonly bytes?: number };
   /** Milliseconds for lookup and connect together. @default 10_000 */
@@ -96,11 +99,14 @@ export interface TcpSocketConfig<In = Buffer, Out = Bytes> extends ConnectionCon
   readonly name?: string;
 }
 
-/** What the write buffer holds at most. */
-export interface WriteLimits {
+/** What a buffer holds at most. */
+export interface BufferLimits {
   readonly frames: number;
   readonly bytes: number;
 }
+
+/** What the write buffer holds at most. */
+export type WriteLimits = BufferLimits;
 
 /** A reconnect policy with every gap filled. */
 export interface ReconnectPolicy extends Required<Omit<ReconnectConfig, 'delay' | 'retryable'>> {
@@ -113,7 +119,7 @@ export interface ResolvedConnection<In, Out> {
   readonly endpoint: Endpoint;
   readonly dial: ConnectionConfig['dial'] | undefined;
   readonly codec: Codec<In, Out>;
-  readonly readBuffer: number;
+  readonly readBuffer: BufferLimits;
   readonly writeBuffer: WriteLimits;
   readonly connectTimeout: number;
   readonly endTimeout: number;

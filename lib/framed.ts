@@ -8,7 +8,7 @@
  */
 import type { Duplex } from 'node:stream';
 import { Subscription, timer, type Observable } from 'rxjs';
-import type { ResolvedConnection, WriteLimits } from './config.js';
+import type { BufferLimits, ResolvedConnection, WriteLimits } from './config.js';
 import type { Connection } from './connection/connection.js';
 import type { Link } from './connection/link.js';
 import { whoEnded } from './connection/who-ended.js';
@@ -51,7 +51,7 @@ export interface LiveConfig<In, Out> {
 export class LiveConnection<In, Out> implements Connection<In, Out> {
   readonly link: Link;
   readonly epoch: number;
-  readonly readBuffer: number;
+  readonly readBuffer: BufferLimits;
   readonly inbound: Observable<In>;
   readonly closed: Promise<ConnectionLostError | undefined>;
   readonly #live: LiveConfig<In, Out>;

@@ -6,7 +6,7 @@ import { callable, flag, given, integer, milliseconds, number, oneOf, refused, t
 import { bytes } from './codec/bytes.js';
 import type { Codec } from './codec/codec.js';
 import type { ConnectionConfig, ReconnectConfig, ReconnectPolicy, ResolvedConnection } from './config.js';
-import type { ResolvedSocket, TcpSocketConfig, WriteLimits } from './config.js';
+import type { BufferLimits, ResolvedSocket, TcpSocketConfig } from './config.js';
 import { ConfigError, type Endpoint } from './errors.js';
 
 const STREAMS = ['codec', 'readBuffer', 'writeBuffer', 'endTimeout'];
@@ -19,10 +19,15 @@ export function resolveStreams<In, Out>(
 ): Pick<ResolvedConnection<In, Out>, 'codec' | 'readBuffer' | 'writeBuffer' | 'endTimeout'> {
   return {
     codec: resolveCodec(options.codec),
-    readBuffer: integer('readBuffer', options.readBuffer, 100, 1, 2 ** 31),
-    writeBuffer: resolveLimits(options.writeBuffer),
+    readBuffer: resolveReadBuffer(options.readBuffer),
+    writeBuffer: resolveLimits('writeBuffer', options.writeBuffer, 100_000, 16 * 1024 * 1024),
     endTimeout: milliseconds('endTimeout', options.endTimeout, 5_000),
   };
+}
+
+/** What may be read ahead; a number is frames. */
+export function resolveReadBuffer(value: unknown): BufferLimits {
+  return resolveLimits('readBuffer', value, 100, 1024 * 1024);
 }
 
 /** Checks and completes what {@link connection} was given. */
@@ -163,11 +168,11 @@ function resolveCodec<In, Out>(codec: unknown): Codec<In, Out> {
   throw refused('codec', 'an object with `decoder` and `encode`', codec);
 }
 
-function resolveLimits(value: unknown): WriteLimits {
+function resolveLimits(option: string, value: unknown, frames: number, bytes: number): BufferLimits {
   const both = typeof value === 'object' && value !== null;
-  const options = given('writeBuffer', both ? value : { frames: value }, ['frames', 'bytes']);
+  const options = given(option, both ? value : { frames: value }, ['frames', 'bytes']);
   return Object.freeze({
-    frames: integer(both ? 'writeBuffer.frames' : 'writeBuffer', options.frames, 100_000, 1, 2 ** 31),
-    bytes: integer('writeBuffer.bytes', options.bytes, 16 * 1024 * 1024, 1, Number.MAX_SAFE_INTEGER),
+    frames: integer(both ? `${option}.frames` : option, options.frames, frames, 1, 2 ** 31),
+    bytes: integer(`${option}.bytes`, options.bytes, bytes, 1, Number.MAX_SAFE_INTEGER),
   });
 }

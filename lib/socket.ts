@@ -1,5 +1,6 @@
 import type { Observable, ObservableInput, Subject } from 'rxjs';
 import type { Bytes } from './codec/codec.js';
+import type { BufferLimits } from './config.js';
 import type { TcpError } from './errors.js';
 import type { Connection } from './connection/connection.js';
 import type { SocketStats } from './monitor/stats.js';
@@ -24,8 +25,8 @@ export interface TcpSocket<In = Buffer, Out = Bytes> extends AsyncIterable<In>, 
   readonly writable: Observable<boolean>;
   /** The live connection first, then each new one. */
   readonly connections: Observable<Connection<In, Out>>;
-  /** Frames that may wait in a `for await` or `pacedMap` before reading stops. */
-  readonly readBuffer: number;
+  /** What may wait in a `for await` or `pacedMap` before reading stops. */
+  readonly readBuffer: BufferLimits;
   /**
    * Queues a message like `outbound.next()`. Resolves when it is written, which means that the kernel took it and not that anybody got it. Rejects with the
    * error that `errors` tells of it: {@link OverflowError}, {@link WriteError}, {@link FrameError}; with {@link ClosedError} after the end. It may be ignored.

@@ -11,6 +11,7 @@ import { newCounters } from '../lib/monitor/stats.js';
 import { fakeLink } from './support/fake-link.js';
 import { outcome } from './support/fixture.js';
 
+const READ_BUFFER = { frames: 7, bytes: 100 };
 const turn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
 const coded = (code: string): Error => Object.assign(new Error(code), { code });
 
@@ -29,7 +30,7 @@ function made({ codec = lines(), writeBuffer = { frames: 3, bytes: 100 }, unconf
   const counters = newCounters();
   const receiver = new Receiver<string>(codec, { report: (error) => reports.push(error) });
   const live: LiveConfig<string, string> = {
-    config: { codec, readBuffer: 7, writeBuffer, endTimeout: 1000 },
+    config: { codec, readBuffer: READ_BUFFER, writeBuffer, endTimeout: 1000 },
     ...{ receiver, counters, epoch: 4, ...(unconfirmed && { unconfirmed }) },
     ending: (asked) => endingCalls.push(asked),
     ended: (how) => {
@@ -57,7 +58,13 @@ function virtual(script: () => void): number {
 describe('LiveConnection', () => {
   it('tells what it is', () => {
     const { connection, link } = made();
-    expect(connection).to.include({ endpoint: link.endpoint, epoch: 4, raw: link.raw, readBuffer: 7, answered: false });
+    expect(connection).to.include({
+      endpoint: link.endpoint,
+      epoch: 4,
+      raw: link.raw,
+      readBuffer: READ_BUFFER,
+      answered: false,
+    });
   });
 
   it('gives its frames, and counts bytes and frames', async () => {
@@ -438,7 +445,7 @@ describe('LiveConnection', () => {
     const link = fakeLink();
     const codec = bytes();
     const connection = new LiveConnection(link, {
-      config: { codec, readBuffer: 1, writeBuffer: { frames: 1, bytes: 10 }, endTimeout: 1 },
+      config: { codec, readBuffer: READ_BUFFER, writeBuffer: { frames: 1, bytes: 10 }, endTimeout: 1 },
       receiver: new Receiver(codec, { report: () => {} }),
       ...{ epoch: 1, counters: newCounters(), ending: () => {}, ended: () => {} },
     });

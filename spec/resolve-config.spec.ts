@@ -49,6 +49,8 @@ const NUMBERS: readonly (readonly [path: string, min: number, max: number, fract
   ['reconnect.maxAttempts', 0, Infinity],
   ['retryLimit', 0, Infinity],
   ['readBuffer', 1, 2 ** 31],
+  ['readBuffer.frames', 1, 2 ** 31],
+  ['readBuffer.bytes', 1, Number.MAX_SAFE_INTEGER],
   ['errorBuffer', 0, 2 ** 31],
   ['writeBuffer', 1, 2 ** 31],
   ['writeBuffer.frames', 1, 2 ** 31],
@@ -113,7 +115,7 @@ describe('resolveConfig', () => {
       retryLimit: 5,
       writeBuffer: { frames: 100_000, bytes: 16 * 1024 * 1024 },
       overflow: 'dropNewest',
-      readBuffer: 100,
+      readBuffer: { frames: 100, bytes: 1024 * 1024 },
       errorBuffer: 100,
       connectTimeout: 10_000,
       settle: 10,
@@ -156,21 +158,30 @@ describe('resolveConfig', () => {
     expect(limits({ bytes: 7 })).to.eql({ frames: 100_000, bytes: 7 });
   });
 
+  it('takes a number as the frames that are read ahead, and either bound alone', () => {
+    const limits = (readBuffer: TcpSocketConfig['readBuffer']): object =>
+      resolveConfig({ ...PLACE, readBuffer }).readBuffer;
+    expect(limits(7)).to.eql({ frames: 7, bytes: 1024 * 1024 });
+    expect(limits({ frames: 7 })).to.eql({ frames: 7, bytes: 1024 * 1024 });
+    expect(limits({ bytes: 7 })).to.eql({ frames: 100, bytes: 7 });
+    expect(limits(limits(5)), 'what is resolved already').to.eql(limits(5));
+  });
+
   it('takes every option as it was given', () => {
     const dial = (): never => null as never;
     const given = {
-      ...{ retryLimit: 0, readBuffer: 1, errorBuffer: 0, connectTimeout: 1, settle: 0 },
+      ...{ retryLimit: 0, readBuffer: { frames: 1, bytes: 2 }, errorBuffer: 0, connectTimeout: 1, settle: 0 },
       ...{ endTimeout: 0, lazyConnect: true, signal: new AbortController().signal, name: 'n', codec: lines(), dial },
     } as const;
     const options: TcpSocketConfig<string, string> = { ...given, overflow: 'dropOldest', reconnect: false };
-    expect(resolveConfig(options)).to.include(options);
+    expect(resolveConfig(options)).to.deep.include(options);
   });
 
   it('freezes what it resolved', () => {
     const resolved = resolveConfig(PLACE);
     expect(Object.isFrozen(resolveConfig({ path: '/run/x' }).endpoint)).to.equal(true);
-    const parts = [resolved, resolved.endpoint, resolved.writeBuffer, resolved.reconnect, resolved.socket];
-    expect(parts.map((part) => Object.isFrozen(part))).to.eql([true, true, true, true, true]);
+    const { endpoint, readBuffer, writeBuffer, reconnect, socket } = resolved;
+    for (const part of [resolved, endpoint, readBuffer, writeBuffer, reconnect, socket]) expect(part).to.be.frozen;
   });
 
   it("takes frozen options, and leaves the caller's as they are", () => {
@@ -254,7 +265,7 @@ describe('resolveConfig', () => {
           Record<string, unknown>
         >;
         if (path === 'port') return resolved.endpoint!.port;
-        if (path === 'writeBuffer') return resolved.writeBuffer!.frames;
+        if (/^\w+Buffer$/.test(path) && path !== 'errorBuffer') return resolved[path]!.frames;
         return inner === undefined ? resolved[outer] : resolved[outer]![inner];
       };
 
@@ -269,7 +280,7 @@ describe('resolveConfig', () => {
       const fractions = fraction ? [] : [min + 0.5, Number.MIN_VALUE];
       const timers = max === TIMER ? [2 ** 31, 2 ** 32] : [];
       for (const value of [...NOT_NUMBERS, null, ...outside, ...fractions, ...timers]) {
-        if (path === 'writeBuffer' && typeof value === 'object' && value !== null) continue;
+        if (/^(read|write)Buffer$/.test(path) && typeof value === 'object' && value !== null) continue;
         if (path === 'port' && value === '1') continue;
         it(`refuses ${shown(value)}, naming option, expectation and value`, () => {
           const message = refusal(withOption(path, value));
@@ -330,6 +341,7 @@ describe('resolveConfig', () => {
     );
     expect(refusal({ ...PLACE, socket: { signal: 1 } })).to.match(/^`signal` is not an option of socket/);
     expect(refusal({ ...PLACE, writeBuffer: { frame: 1 } })).to.match(/^`frame` is not an option of writeBuffer/);
+    expect(refusal({ ...PLACE, readBuffer: { byte: 1 } })).to.match(/^`byte` is not an option of readBuffer/);
   });
 
   for (const options of [undefined, null, 5, 'localhost', [], () => PLACE]) {

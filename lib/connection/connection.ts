@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { Observable } from 'rxjs';
 import type { Bytes } from '../codec/codec.js';
+import type { BufferLimits } from '../config.js';
 import type { ConnectionLostError, Endpoint } from '../errors.js';
 
 /** One live connection, ours or a server's. */
@@ -17,8 +18,8 @@ export interface Connection<In = Buffer, Out = Bytes> extends AsyncIterable<In> 
    * subscribers of the socket's own `inbound`, if any. `closed` tells how it ended.
    */
   readonly inbound: Observable<In>;
-  /** Frames that may wait in a `for await` or `pacedMap` before reading stops. */
-  readonly readBuffer: number;
+  /** What may wait in a `for await` or `pacedMap` before reading stops. */
+  readonly readBuffer: BufferLimits;
   /**
    * Writes past the socket's queue: at once, whole, never retried. Resolves when the kernel took it; rejects with what ended the connection, with an
    * {@link OverflowError} if `writeBuffer` is full of such messages, with a {@link FrameError} if it cannot be encoded.

@@ -86,6 +86,7 @@ class SocketLink implements Link {
     this.#reader = reader;
     this.limit = reader && ((bytes) => reader.limit(bytes));
     listenForErrors(raw);
+    if (reader !== undefined) raw.pause(); // until somebody listens: it would read, and the bytes be lost
   }
 
   get destroyed(): boolean {
@@ -99,7 +100,10 @@ class SocketLink implements Link {
     this.raw.on('error', this.#onLost);
     this.raw.on('close', this.#onClose);
     if (this.#reader === undefined) this.raw.on('data', this.#onData);
-    else this.#reader.listen(this.#onRead);
+    else {
+      this.#reader.listen(this.#onRead);
+      this.raw.resume();
+    }
   }
 
   pause(): void {
@@ -110,6 +114,7 @@ class SocketLink implements Link {
   }
 
   resume(): void {
+    if (this.#over) return;
     this.#probing.unsubscribe();
     this.raw.resume();
   }

@@ -11,6 +11,7 @@
  */
 import type { OnReadOpts } from 'node:net';
 import { ownedCopy } from '../codec/owned-copy.js';
+import { TurnEnd } from '../turn.js';
 
 /** The longest chunk, in bytes. */
 export const SLAB_BYTES = 64 * 1024;
@@ -69,12 +70,21 @@ export class SlabReader {
     const chunk = (this.#chunk = length === SLAB_BYTES ? slab : slab.subarray(0, length));
     this.#limit = SLAB_BYTES;
     this.#inBulk = false;
-    this.#take?.(chunk, this.#keep);
-    this.#chunk = undefined;
+    try {
+      this.#take?.(chunk, this.#keep);
+    } catch (error) {
+      // Thrown from here, Node would not ask for other memory, and read over a slab that was kept.
+      TurnEnd.queue(() => {
+        throw error;
+      });
+    } finally {
+      this.#chunk = undefined;
+    }
   }
 
   readonly #keep = (): Buffer => {
-    const chunk = this.#chunk as Buffer;
+    const chunk = this.#chunk;
+    if (chunk === undefined) throw new Error('a chunk can be kept only until the call that lends it returns');
     this.#inBulk = chunk.length >= BULK;
     if (!this.#own || !this.#inBulk) return ownedCopy(chunk, 0, chunk.length);
     this.#slab = undefined;

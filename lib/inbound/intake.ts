@@ -62,8 +62,12 @@ export class Intake<In> {
 
   /** Takes a chunk in: for good, or, with `keep`, until `settle` at the latest. */
   take(chunk: Buffer, keep?: () => Buffer): void {
-    if (keep !== undefined && this.spent) this.#lent = { chunk, keep };
-    else this.#held.push(chunk, keep !== undefined);
+    if (keep !== undefined && this.spent) {
+      this.#lent = { chunk, keep };
+      return;
+    }
+    this.#hold();
+    this.#held.push(chunk, keep !== undefined);
   }
 
   /** The next frame; `undefined` when all chunks are used up. Throws a FrameError. */
@@ -79,8 +83,7 @@ export class Intake<In> {
 
   /** Whatever was lent is given back: what is still needed of it is copied. And no more is read than there is room for. Throws a FrameError. */
   settle(): void {
-    if (this.#lent !== undefined) this.#held.push(this.#lent.chunk, true);
-    this.#lent = undefined;
+    this.#hold();
     if (this.#borrowing) this.#driver?.detach();
     this.#borrowing = false;
     if (!this.spent) this.#brake();
@@ -112,11 +115,18 @@ export class Intake<In> {
     return bytes;
   }
 
+  /** The chunk that is lent has to wait: it is copied. */
+  #hold(): void {
+    if (this.#lent !== undefined) this.#held.push(this.#lent.chunk, true);
+    this.#lent = undefined;
+  }
+
   #pushNext(driver: DecodeDriver<In>): void {
     const lent = this.#lent;
     this.#lent = undefined;
-    this.#borrowing = lent !== undefined && driver.detaches;
-    const chunk = lent === undefined ? this.#held.shift() : this.#borrowing ? lent.chunk : lent.keep();
+    const borrows = lent !== undefined && driver.detaches;
+    if (borrows) this.#borrowing = true; // and remains so: what is pushed on top of it changes nothing
+    const chunk = lent === undefined ? this.#held.shift() : borrows ? lent.chunk : lent.keep();
     if (chunk === undefined) return;
     driver.push(chunk);
     this.#pushed = chunk.length;

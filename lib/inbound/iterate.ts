@@ -1,10 +1,13 @@
 import type { Observable, Subscription } from 'rxjs';
+import type { BufferLimits } from '../config.js';
 import { Deque } from '../deque.js';
 import type { Pausable } from './paced-map.js';
+import { ReadAhead } from './read-ahead.js';
 
 /** What is read: a stream, and how to hold it. */
-export interface Iterated<In> extends Required<Pausable> {
+export interface Iterated<In> extends Pausable {
   readonly inbound: Observable<In>;
+  readonly readBuffer: BufferLimits;
 }
 
 /** A frame that was emitted and not used, with whatever tells where it came from. */
@@ -21,12 +24,16 @@ export interface Giver<In, Origin> {
 }
 
 /**
- * Reads a stream with `for await`, ahead by at most `readBuffer` frames, and holds the socket beyond that.
+ * Reads a stream with `for await`, ahead by at most `readBuffer`, and holds the socket beyond that.
  *
  * It subscribes at the first `next()`. Leaving the loop gives back what was read ahead and ends nothing.
  */
 export function iterate<In, Origin>(source: Iterated<In>, giver: Giver<In, Origin>): AsyncIterableIterator<In> {
   return new FrameIterator(source, giver);
+}
+
+interface Ahead<In, Origin> extends Unused<In, Origin> {
+  readonly size: number;
 }
 
 interface Asking<In> {
@@ -37,17 +44,18 @@ interface Asking<In> {
 class FrameIterator<In, Origin> implements AsyncIterableIterator<In, undefined> {
   readonly #source: Iterated<In>;
   readonly #giver: Giver<In, Origin>;
-  readonly #frames = new Deque<Unused<In, Origin>>();
+  readonly #frames = new Deque<Ahead<In, Origin>>();
+  readonly #ahead: ReadAhead;
   /** Calls of `next()` that wait; there are none while there are frames. */
   readonly #asking = new Deque<Asking<In>>();
   #subscription: Subscription | undefined;
-  #release: (() => void) | undefined;
   #ended = false;
   #failure: { readonly error: unknown } | undefined;
 
   constructor(source: Iterated<In>, giver: Giver<In, Origin>) {
     this.#source = source;
     this.#giver = giver;
+    this.#ahead = new ReadAhead(() => source.pause(), source.readBuffer);
   }
 
   [Symbol.asyncIterator](): this {
@@ -57,7 +65,7 @@ class FrameIterator<In, Origin> implements AsyncIterableIterator<In, undefined> 
   next(): Promise<IteratorResult<In, undefined>> {
     const ready = this.#frames.shift();
     if (ready !== undefined) {
-      if (this.#frames.length <= this.#source.readBuffer / 2) this.#letGo();
+      this.#ahead.done(ready.size);
       return Promise.resolve({ done: false, value: ready.frame });
     }
     return new Promise((resolve, reject) => {
@@ -72,7 +80,7 @@ class FrameIterator<In, Origin> implements AsyncIterableIterator<In, undefined> 
     this.#giver.giveBack(this.#frames);
     this.#frames.clear();
     this.#failure = undefined;
-    this.#letGo();
+    this.#ahead.clear();
     this.#end();
     return Promise.resolve({ done: true, value: undefined });
   }
@@ -91,14 +99,7 @@ class FrameIterator<In, Origin> implements AsyncIterableIterator<In, undefined> 
   #take(frame: In): void {
     const asking = this.#asking.shift();
     if (asking !== undefined) return asking.resolve({ done: false, value: frame });
-    this.#frames.push({ frame, origin: this.#giver.origin });
-    if (this.#frames.length >= this.#source.readBuffer) this.#release ??= this.#source.pause();
-  }
-
-  #letGo(): void {
-    const release = this.#release;
-    this.#release = undefined; // first: what comes while it is released may need a new hold
-    release?.();
+    this.#frames.push({ frame, origin: this.#giver.origin, size: this.#ahead.came(frame) });
   }
 
   #end(): void {

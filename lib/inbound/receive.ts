@@ -13,15 +13,12 @@ import type { Codec } from '../codec/codec.js';
 import type { Link } from '../connection/link.js';
 import { Deque } from '../deque.js';
 import type { ErrorContext, FrameError } from '../errors.js';
-import { TurnEnd } from '../turn.js';
 import { Audience, settle } from './audience.js';
 import { DecodeDriver } from './decode.js';
 import { Gate } from './gate.js';
 import { Intake, type IntakeEvents } from './intake.js';
 import type { Unused } from './iterate.js';
-
-/** Frames that are emitted in one go. */
-const SLICE = 4096;
+import { Slice } from './slice.js';
 
 /** What a receiver tells its owner; each is an event, none may throw. */
 export interface ReceiverEvents {
@@ -43,8 +40,7 @@ export class Receiver<In> {
   readonly #returned = new Deque<Unused<In, Intake<In> | undefined>>();
   readonly #audience = new Audience<In>();
   #pumping = false;
-  /** Frames that this call of `#pump` may still emit. */
-  #left = 0;
+  readonly #slice = new Slice(() => this.#pump());
   #reemitted: Unused<In, Intake<In> | undefined> | undefined;
   #cut: FrameError | undefined;
   /** Set once no connection will follow: how `inbound` ends when the rest is delivered. */
@@ -81,11 +77,11 @@ export class Receiver<In> {
   chunk(intake: Intake<In>, chunk: Buffer, keep?: () => Buffer): void {
     if (intake.finished) return;
     intake.take(chunk, keep);
-    if (intake === this.#intakes[0] && this.gate.open) this.#pump();
+    if (!this.#pumping) this.#slice.renew();
     try {
-      intake.settle();
-    } catch (error) {
-      this.#fail(intake, error as FrameError);
+      if (intake === this.#intakes[0] && this.gate.open) this.#pump();
+    } finally {
+      this.#settle(intake);
     }
   }
 
@@ -159,9 +155,8 @@ export class Receiver<In> {
 
   /** Decodes while there is demand and something to decode. A frame's subscriber may do anything, also end all of this. */
   #pump(): void {
-    if (this.#pumping) return;
+    if (this.#pumping || this.#slice.usedUp) return;
     this.#pumping = true;
-    this.#left = SLICE;
     try {
       while (this.gate.open) {
         const returned = this.#returned.shift();
@@ -181,8 +176,8 @@ export class Receiver<In> {
       for (let frame = intake.next(); frame !== undefined; frame = intake.next()) {
         intake.events.decoded();
         this.#audience.hear(frame);
+        if (this.#slice.count()) return false;
         if (!this.gate.open) return true;
-        if (--this.#left === 0) return this.#giveWay();
       }
     } catch (error) {
       this.#fail(intake, error as FrameError);
@@ -193,13 +188,16 @@ export class Receiver<In> {
     return false;
   }
 
-  /** So many tiny frames: timers and other sockets come first, then the rest. */
-  #giveWay(): false {
-    TurnEnd.yield(() => this.#pump());
-    return false;
+  /** Nobody may refer to memory that is not ours from here on. */
+  #settle(intake: Intake<In>): void {
+    try {
+      intake.settle();
+    } catch (error) {
+      this.#fail(intake, error as FrameError);
+    }
   }
 
-  #emitAgain(returned: Unused<In, Intake<In> | undefined>): void {
+  #emitAgain(returned: Returned<In>): void {
     this.#reemitted = returned;
     this.#audience.hearOf(returned.origin, returned.frame);
     this.#reemitted = undefined;

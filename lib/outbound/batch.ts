@@ -63,8 +63,6 @@ export function takeBatch(ring: FrameRing, from: number, limit: number, alone: (
   return { bytes, length, frames, gaps, to: position, slab };
 }
 
-const NOTHING = Buffer.alloc(0);
-
 /** Of memory that its owner has transferred nothing is left to write. */
 function part(memory: Uint8Array, start: number, end: number): Uint8Array {
   if (end > memory.length) return NOTHING;

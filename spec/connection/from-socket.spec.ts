@@ -2,8 +2,11 @@ import { once } from 'node:events';
 import * as net from 'node:net';
 import { Duplex, PassThrough, type DuplexOptions } from 'node:stream';
 import { expect } from 'chai';
+import { timer } from 'rxjs';
+import { TestScheduler } from 'rxjs/testing';
 import { discard, fromSocket } from '../../lib/connection/from-socket.js';
 import type { Link } from '../../lib/connection/link.js';
+import { SlabReader } from '../../lib/connection/slab-reader.js';
 import { leavesNothingOpen, kept, turns } from '../support/fixture.js';
 import { until } from '../support/leaks.js';
 import { deadPort, listen } from '../support/servers.js';
@@ -66,6 +69,15 @@ async function connected(): Promise<{ raw: net.Socket; peer: net.Socket }> {
   const raw = kept(net.connect({ port: server.port, host: '127.0.0.1', allowHalfOpen: true }));
   await once(raw, 'connect');
   return { raw, peer: await server.socket(0) };
+}
+
+/** The same, read into a slab. */
+async function reading(): Promise<{ link: Link; raw: net.Socket; peer: net.Socket }> {
+  const server = await listen();
+  const reader = new SlabReader();
+  const raw = kept(net.connect({ port: server.port, host: '127.0.0.1', allowHalfOpen: true, onread: reader.onread }));
+  const link = await new Promise<Link>((opened) => fromSocket(raw, ENDPOINT, { opened, failed: () => {} }, reader));
+  return { link, raw, peer: await server.socket(0) };
 }
 
 const lost = (heard: Heard) => (): boolean => heard.some(([event]) => event === 'lost');
@@ -320,6 +332,122 @@ describe('fromSocket', () => {
         return raw.listenerCount(name) > Number(known) ? [name] : [];
       });
       expect(added).to.eql(['error']);
+    });
+  });
+
+  describe('a link that reads into a slab', () => {
+    it('tells chunks, then the fin, then the loss, also of what came before anybody listened', async () => {
+      const { link, raw, peer } = await reading();
+      peer.end('early bird');
+      await turns();
+      expect(raw.bytesRead).to.equal(0);
+      const heard = listenTo(link);
+      await until(() => heard.length === 2);
+      link.end();
+      await until(lost(heard));
+      expect(heard).to.eql([['chunk', 'early bird'], ['fin'], ['lost', undefined]]);
+    });
+
+    it('lends its chunks: the next one is written over them, what was kept stays', async () => {
+      const { link, peer } = await reading();
+      const [lent, own]: [Buffer[], Buffer[]] = [[], []];
+      const chunk = (bytes: Buffer, keep?: () => Buffer): void => {
+        lent.push(bytes);
+        own.push(keep!());
+      };
+      link.listen({ chunk, fin: () => {}, lost: () => {} });
+      for (const text of ['one', 'two']) {
+        peer.write(text);
+        await until(() => own.at(-1)?.toString() === text);
+      }
+      expect(lent.map(String)).to.eql(['two', 'two']);
+      expect(own.map(String)).to.eql(['one', 'two']);
+    });
+
+    it('reads no more than its limit, once', async () => {
+      const { link, peer } = await reading();
+      const heard = listenTo(link, () => heard.length === 1 && link.limit?.(2));
+      peer.write('first');
+      await until(() => heard.length === 1);
+      peer.write('second');
+      await until(() => heard.length === 3);
+      expect(heard.map(([, text]) => text)).to.eql(['first', 'se', 'cond']);
+    });
+
+    it('gives no chunk once it is paused inside of one, until it is resumed, and holds nothing itself', async () => {
+      const { link, raw, peer } = await reading();
+      const heard = listenTo(link, (event) => event === 'chunk' && link.pause());
+      peer.write('x'.repeat(200_000));
+      await turns(50);
+      expect(heard).to.have.length(1);
+      expect(raw.readableLength).to.equal(0);
+      link.resume();
+      await until(() => heard.length === 2);
+    });
+
+    it('that is destroyed inside a chunk tells nothing more, and has no rest [S10]', async () => {
+      const { link, raw, peer } = await reading();
+      const heard = listenTo(link, () => link.destroy());
+      peer.write('one');
+      await until(() => raw.closed);
+      link.resume();
+      link.pause();
+      expect(heard).to.eql([['chunk', 'one']]);
+      expect(link.rest()).to.have.length(0);
+    });
+
+    for (const [end, event] of [
+      ['FIN', ['fin']],
+      ['reset', ['lost', 'read ECONNRESET']],
+    ] as const) {
+      it(`tells a ${end} of a peer that has said nothing`, async () => {
+        const { link, peer } = await reading();
+        const heard = listenTo(link);
+        if (end === 'FIN') peer.end();
+        else peer.resetAndDestroy();
+        await until(() => heard.length > 0);
+        expect(heard).to.eql([event]);
+      });
+    }
+  });
+
+  describe('a link that is paused', () => {
+    for (const [mode, open] of [
+      ['reads by events', async () => connected().then(({ raw, peer }) => ({ link: linkOf(raw), raw, peer }))],
+      ['reads into a slab', reading],
+    ] as const) {
+      it(`and ${mode} tells of a reset, though more waits than there is room for [S6]`, async () => {
+        const { link, peer } = await open();
+        const heard = listenTo(link, (event) => event === 'chunk' && link.pause());
+        link.pause();
+        link.resume();
+        peer.write(Buffer.alloc(1024 * 1024));
+        await until(() => heard.length === 1);
+        await turns(200);
+        peer.resetAndDestroy();
+        await until(lost(heard), Infinity);
+        expect(heard.map(([what]) => what)).to.eql(['chunk', 'lost']);
+        expect(String(heard[1]![1])).to.match(/ECONNRESET|EPIPE/);
+      });
+    }
+
+    it('is asked each second whether it stands, until it is resumed, lost or destroyed [S11]', () => {
+      for (const over of ['resume', 'destroy'] as const) {
+        const raw = kept(new net.Socket());
+        let writes = 0;
+        Object.assign(raw, { writable: true, write: () => ++writes > 0, destroy: () => raw });
+        const link = linkOf(raw);
+        new TestScheduler(() => undefined).run(() => {
+          listenTo(link);
+          link.pause();
+          link.pause();
+          timer(2500).subscribe(() => link[over]());
+          timer(9000).subscribe(() => undefined);
+        });
+        expect(writes, over).to.equal(2);
+        raw.removeAllListeners();
+        delete (raw as Partial<net.Socket>).destroy;
+      }
     });
   });
 

@@ -15,6 +15,7 @@ import {
 import { unansweredPort } from '../support/child-server.js';
 import { FakeStream } from '../support/fake-stream.js';
 import { atEnd, kept, leavesNothingOpen, outcome, turns } from '../support/fixture.js';
+import { eventually } from '../support/peers.js';
 import { deadPort, echo, listen, recordingServer, sink, socketPath, type TestServer } from '../support/servers.js';
 import { tape } from '../support/tape.js';
 
@@ -41,6 +42,20 @@ describe('row 36: an AbortSignal', () => {
   interface Setting {
     readonly server: TestServer;
     readonly open: (config?: TcpSocketConfig) => TcpSocket;
+  }
+
+  async function overUnread({ open, server }: Setting, config: TcpSocketConfig = {}): Promise<TcpSocket> {
+    const socket = open({ endTimeout: 60_000, ...config });
+    socket.pause();
+    socket.inbound.subscribe({ error: () => undefined });
+    const live = await tape(socket.connections).at(0);
+    (await server.socket(0)).write('unread');
+    await eventually(() => socket.stats().heldBytes === 6);
+    void socket.end();
+    (await server.socket(0)).resetAndDestroy();
+    await live.closed;
+    expect(socket.stats().heldBytes).to.equal(6);
+    return socket;
   }
 
   /** Each brings a socket into its phase. */
@@ -107,19 +122,9 @@ describe('row 36: an AbortSignal', () => {
       await once(await server.socket(0), 'end');
       return socket;
     },
-    'over, with what was read waiting for its reader': async ({ open, server }) => {
-      const socket = open({ endTimeout: 60_000 });
-      socket.pause();
-      socket.inbound.subscribe({ error: () => undefined });
-      const live = await tape(socket.connections).at(0);
-      (await server.socket(0)).write('unread');
-      await once(live.raw, 'data');
-      void socket.end();
-      (await server.socket(0)).resetAndDestroy();
-      await live.closed;
-      expect(socket.stats().heldBytes).to.equal(6);
-      return socket;
-    },
+    'over, with what was read waiting for its reader': (setting) => overUnread(setting),
+    'over, through a dial, with what was read waiting for its reader': (setting) =>
+      overUnread(setting, { dial: () => connect({ host, port: setting.server.port, allowHalfOpen: true }) }),
   };
 
   for (const [phase, enter] of Object.entries(phases)) {

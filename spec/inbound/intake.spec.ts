@@ -128,6 +128,110 @@ describe('Intake', () => {
     expect(intake.discard()).to.equal(0);
   });
 
+  describe('of a link that lends its chunks', () => {
+    /** Lends a chunk for the time of the call, then writes over it. */
+    function lend(intake: Intake<string>, text: string, meanwhile: () => void = () => {}): { kept: number } {
+      const chunk = Buffer.from(text);
+      const seen = { kept: 0 };
+      intake.take(chunk, () => {
+        seen.kept++;
+        return Buffer.from(chunk);
+      });
+      meanwhile();
+      intake.settle();
+      chunk.fill('?');
+      return seen;
+    }
+
+    const frames = (intake: Intake<string>, count: number): (string | undefined)[] =>
+      Array.from({ length: count }, () => intake.next());
+
+    it('copies nothing where all frames are taken at once', () => {
+      const { intake, link } = made();
+      link.lend();
+      const got: (string | undefined)[] = [];
+      const { kept } = lend(intake, 'a\nb\n', () => got.push(...frames(intake, 3)));
+      expect([got, kept, intake.spent, link.pauses]).to.eql([['a', 'b', undefined], 0, true, 0]);
+    });
+
+    it('keeps what is left: half a frame, frames that were not taken, and chunks behind them', () => {
+      const { intake } = made();
+      lend(intake, 'ha', () => intake.next());
+      const { kept } = lend(intake, 'lf\nb\nc\nd', () => expect(frames(intake, 2)).to.eql(['half', 'b']));
+      expect(kept).to.equal(0);
+      lend(intake, 'd\ne\n');
+      expect(intake.heldBytes).to.equal(12);
+      expect(frames(intake, 4)).to.eql(['c', 'dd', 'e', undefined]);
+    });
+
+    it('lets a decoder without `detach` have each chunk for good', () => {
+      const { decoder, ...rest } = lines();
+      const { intake } = made({
+        ...rest,
+        decoder: (report) => {
+          const inner = decoder(report);
+          return { push: (chunk) => inner.push(chunk), next: () => inner.next(), end: () => inner.end() };
+        },
+      });
+      const { kept } = lend(intake, 'a\nb\nc', () => expect(intake.next()).to.equal('a'));
+      expect(kept).to.equal(1);
+      expect(frames(intake, 2)).to.eql(['b', undefined]);
+    });
+
+    it('keeps it of one chunk also when another is decoded on top of it in the same call', () => {
+      let borrowed = '';
+      // It takes a chunk in whole and looks at it only later.
+      const { intake } = made({
+        encode: (text) => Buffer.from(text),
+        decoder: () => {
+          const chunks: Buffer[] = [];
+          return {
+            push: (chunk) => void chunks.push(chunk),
+            next: () => undefined,
+            end: () => void (borrowed = Buffer.concat(chunks).toString()),
+            detach: () => void chunks.splice(0, chunks.length, ...chunks.map((chunk) => Buffer.from(chunk))),
+          };
+        },
+      });
+      lend(intake, 'lent', () => {
+        intake.next();
+        take(intake, ' and held');
+        intake.next();
+      });
+      intake.finish();
+      expect(borrowed).to.equal('lent and held');
+    });
+
+    it('keeps the order of chunks that come in one call', () => {
+      const { intake } = made();
+      lend(intake, 'a\n', () => take(intake, 'b\n'));
+      expect(frames(intake, 3)).to.eql(['a', 'b', undefined]);
+    });
+
+    it('reads on while nobody takes frames, into the room that is left, and pauses it at 64 KiB [S5][S6]', () => {
+      const { intake, link } = made();
+      const rooms: number[] = [];
+      link.lend();
+      link.limit = (room) => void rooms.push(room);
+      for (const length of [10, 1, 60_000]) lend(intake, 'x'.repeat(length));
+      expect([rooms, link.paused]).to.eql([[65_526, 65_525, 5525], false]);
+      lend(intake, 'x'.repeat(5525));
+      expect([rooms.length, link.paused, intake.heldBytes]).to.eql([3, true, 65_536]);
+      lend(intake, '\n');
+      expect(link.pauses).to.equal(1);
+      expect(intake.next()).to.have.length(65_536);
+      expect(intake.next()).to.be.undefined;
+      intake.resume();
+      expect(link.paused).to.be.false;
+    });
+
+    it('discards what is lent too', () => {
+      const { intake } = made();
+      lend(intake, 'a\nb\n', () => expect(intake.discard()).to.equal(4));
+      expect([intake.heldBytes, intake.next()]).to.eql([0, undefined]);
+    });
+  });
+
   it('throws what the decoder throws, as a FrameError [S12]', () => {
     const { intake } = made(lines({ maxFrameLength: 2 }));
     take(intake, 'ok\ntoo long\n');

@@ -9,7 +9,7 @@ interface Given extends Giver<string, string> {
 }
 
 /** A stream by hand, and what became of it. */
-function iterated(readBuffer = 3) {
+function iterated(count = 3, bytes = 1000) {
   const frames = new Subject<string>();
   const gate = new Gate(() => {});
   const returned: [frame: string, origin: string][] = [];
@@ -27,7 +27,7 @@ function iterated(readBuffer = 3) {
     subscriber.add(() => gate.leave());
     return frames.subscribe(subscriber);
   });
-  const iterator = iterate({ inbound, readBuffer, pause: () => gate.hold() }, giver);
+  const iterator = iterate({ inbound, readBuffer: { frames: count, bytes }, pause: () => gate.hold() }, giver);
   const give = (text: string): void => {
     for (const frame of text) frames.next(frame);
   };
@@ -67,6 +67,29 @@ describe('iterate', () => {
     expect(gate.holds, 'two left').to.equal(0);
     give('fg');
     expect(gate.holds, 'and again').to.equal(1);
+  });
+
+  it('holds at so many bytes read ahead too, and releases at half of both', async () => {
+    const { iterator, frames, gate } = iterated(100, 10);
+    void iterator.next();
+    for (const text of ['asked for', 'abcdefghi', 'j']) {
+      expect(gate.holds, text).to.equal(0);
+      frames.next(text);
+    }
+    expect(gate.holds, 'ten bytes').to.equal(1);
+    await iterator.next();
+    expect(gate.holds, 'one is left').to.equal(0);
+  });
+
+  it('lets one frame through that is larger than all, and holds until it is taken', async () => {
+    const { iterator, frames, gate } = iterated(100, 10);
+    const first = iterator.next();
+    frames.next('asked for');
+    await first;
+    frames.next('x'.repeat(1000));
+    expect(gate.holds).to.equal(1);
+    expect(await iterator.next()).to.eql({ done: false, value: 'x'.repeat(1000) });
+    expect(gate.holds).to.equal(0);
   });
 
   it('takes one hold, also when more frames come than it wanted', async () => {

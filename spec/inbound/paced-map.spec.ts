@@ -25,7 +25,7 @@ interface Brake extends Pausable {
   taken: number;
 }
 
-function brake(readBuffer?: number): Brake {
+function brake(readBuffer?: Pausable['readBuffer']): Brake {
   const made: Brake = {
     ...{ held: 0, taken: 0 },
     ...(readBuffer === undefined ? {} : { readBuffer }),
@@ -284,6 +284,48 @@ describe('pacedMap', () => {
       expect(held.held).to.equal(1);
     });
 
+    it('at so many bytes that are not finished, and releases at half of both', () => {
+      const held = brake({ frames: 4, bytes: 100 });
+      const frames = new Subject<Uint8Array | string | number>();
+      const works: Subject<string>[] = [];
+      const project = (_frame: unknown, index: number): Subject<string> => (works[index] = new Subject());
+      frames.pipe(pacedMap(held, project, 10)).subscribe();
+      const history = [Buffer.alloc(60), 'x'.repeat(39), 1e9, new Uint16Array(1)].map((frame) => {
+        frames.next(frame);
+        return held.held;
+      });
+      expect(history, '60, 99, 99 and 101 bytes in 1 to 4 frames').to.eql([0, 0, 0, 1]);
+      const releasing = [1, 2, 0, 3].map((index) => {
+        works[index]!.complete();
+        return held.held;
+      });
+      expect(releasing, '62, 62, 2 and 0 bytes in 3 to 0 frames').to.eql([1, 1, 0, 0]);
+    });
+
+    it('while one frame is larger than all, which comes through, until it is done', () => {
+      const held = brake({ bytes: 10 });
+      const work = new Subject();
+      of(Buffer.alloc(1000))
+        .pipe(pacedMap(held, () => work))
+        .subscribe();
+      expect(held.held).to.equal(1);
+      work.complete();
+      expect([held.taken, held.held]).to.eql([1, 0]);
+    });
+
+    it('give back what a frame counted when it came, though its memory went elsewhere since', () => {
+      const held = brake({ bytes: 10 });
+      const work = new Subject();
+      const frame = new Uint8Array(20);
+      of(frame)
+        .pipe(pacedMap(held, () => work))
+        .subscribe();
+      structuredClone(frame, { transfer: [frame.buffer] });
+      expect(frame).to.have.length(0);
+      work.complete();
+      expect(held.held).to.equal(0);
+    });
+
     it('count works that run at once as well', () => {
       const held = brake(3);
       range(0, 3)
@@ -453,6 +495,7 @@ describe('pacedMap', () => {
     for (const wrong of [0, -1, 1.5, NaN, '2'])
       expect(() => pacedMap(brake(), () => EMPTY, wrong as number)).to.throw(ConfigError, 'concurrency');
     expect(() => pacedMap(brake(0), () => EMPTY)).to.throw(ConfigError, 'readBuffer');
+    expect(() => pacedMap(brake({ bytes: 0 }), () => EMPTY)).to.throw(ConfigError, 'readBuffer.bytes');
     pacedMap(brake(), () => EMPTY, Infinity);
   });
 });

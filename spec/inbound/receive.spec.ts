@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import type { Subscription } from 'rxjs';
+import { firstValueFrom, type Subscription } from 'rxjs';
 import type { Codec, Decoder } from '../../lib/codec/codec.js';
 import { lines } from '../../lib/codec/lines.js';
 import { Deque } from '../../lib/deque.js';
@@ -439,6 +439,188 @@ describe('Receiver', () => {
       expect(reports).to.have.length(1);
       expect(reports[0]).to.deep.include({ kind: 'too-large', epoch: 1, endpoint: line.link.endpoint });
       expect(line.failures).to.eql([]);
+    });
+  });
+
+  describe('over links that lend their chunks', () => {
+    /** A receiver with one such connection. */
+    function lending(codec?: Codec<string, string>) {
+      const parts = made(codec);
+      const line = parts.open();
+      line.link.lend();
+      line.link.listen({
+        chunk: (chunk, keep) => parts.receiver.chunk(line.intake, chunk, keep),
+        fin: () => {},
+        lost: () => {},
+      });
+      return { ...parts, line };
+    }
+
+    it('decodes in the call that lends, and loses nothing of what is written over then [S6]', async () => {
+      const { receiver, line } = lending();
+      const heard = hear(receiver.inbound);
+      await turn();
+      for (const text of ['a\nha', 'lf', '\nb\n', 'c']) line.link.chunk(text);
+      line.link.chunk('\n');
+      expect(heard.frames).to.eql(['a', 'half', 'b', 'c']);
+      expect(line.link.pauses).to.equal(0);
+    });
+
+    it('that a hold stops in the middle of a chunk keep the rest, and go on with the very next frame [S6]', async () => {
+      const { receiver, line } = lending();
+      let release = (): void => {};
+      const heard = hear(receiver.inbound, (frame) => {
+        if (frame === 'b') release = receiver.gate.hold();
+      });
+      await turn();
+      line.link.chunk('a\nb\nc\nd');
+      line.link.chunk('d\ne\n');
+      expect([heard.frames, line.link.paused]).to.eql([['a', 'b'], false]);
+      release();
+      await turn();
+      expect(heard.frames).to.eql(['a', 'b', 'c', 'dd', 'e']);
+    });
+
+    it('that are not the first keep what comes until their turn [S6]', async () => {
+      const { receiver, line, open } = lending();
+      const second = open();
+      second.link.lend();
+      second.link.listen({
+        chunk: (chunk, keep) => receiver.chunk(second.intake, chunk, keep),
+        fin: () => {},
+        lost: () => {},
+      });
+      line.link.chunk('a\n');
+      for (const text of ['b', '\nc\n']) second.link.chunk(text);
+      line.over();
+      const heard = hear(receiver.inbound);
+      await turn();
+      expect(heard.frames).to.eql(['a', 'b', 'c']);
+    });
+
+    it('fail their connection when the decoder cannot let go of a chunk [S12]', async () => {
+      const { receiver, line } = lending(
+        breaking({
+          detach: () => {
+            throw new Error('no');
+          },
+        }),
+      );
+      const heard = hear(receiver.inbound);
+      await turn();
+      line.link.chunk('a\nb');
+      expect(heard.frames).to.eql(['a']);
+      expect(line.failures.map(({ kind }) => kind)).to.eql(['decode']);
+      expect(receiver.heldBytes).to.equal(0);
+    });
+
+    it('have their memory back whatever goes wrong meanwhile', async () => {
+      const inner = lines().decoder(() => {});
+      let detached = 0;
+      const { receiver, line } = lending(
+        breaking({
+          ...{ push: (chunk) => inner.push(chunk), next: () => inner.next(), end: () => inner.end() },
+          detach: () => {
+            detached++;
+            inner.detach?.();
+          },
+        }),
+      );
+      const heard = hear(receiver.inbound);
+      await turn();
+      const { decoded } = line.intake.events;
+      line.intake.events.decoded = () => {
+        throw new RangeError('out of stack');
+      };
+      expect(() => line.link.chunk('a\nb\nc')).to.throw();
+      expect(detached).to.equal(1);
+      line.intake.events.decoded = decoded;
+      line.link.chunk('\n');
+      expect(heard.frames).to.eql(['b', 'c']);
+    });
+  });
+
+  describe('a chunk of very many frames', () => {
+    const many = (count: number): string => Array.from({ length: count }, (_, i) => `${i}\n`).join('');
+    const numbers = (count: number): string => Array.from({ length: count }, (_, i) => i).join();
+
+    it('is emitted in slices, between which others have their turn, in order [S6]', async () => {
+      const { receiver, open } = made();
+      const line = open();
+      const heard = hear(receiver.inbound);
+      await turn();
+      line.chunk(many(10_000));
+      const seen = [heard.frames.length];
+      while (heard.frames.length < 10_000) {
+        await turn();
+        seen.push(heard.frames.length);
+      }
+      expect(seen).to.eql([4096, 8192, 10_000]);
+      expect(heard.frames.join()).to.equal(numbers(10_000));
+      expect([line.link.pauses, line.link.resumes]).to.eql([1, 1]);
+    });
+
+    it('gives them their turn also where demand ends and begins at each frame', async () => {
+      const { receiver, open } = made();
+      const frames: string[] = [];
+      let turns = 0;
+      const read = async (): Promise<void> => {
+        while (frames.length < 10_000) frames.push(await firstValueFrom(receiver.inbound));
+      };
+      void read();
+      open().chunk(many(10_000));
+      while (frames.length < 10_000) {
+        await turn();
+        turns++;
+        expect(frames.length).to.be.at.most(4096 * turns + 4096);
+      }
+      expect(frames.join()).to.equal(numbers(10_000));
+      expect(turns).to.be.at.least(2);
+    });
+
+    it('stops at once when its reader leaves or holds, also between two slices [S6]', async () => {
+      const { receiver, open } = made();
+      const heard = hear(receiver.inbound, (frame, { subscription }) => {
+        if (frame === '5000') subscription.unsubscribe();
+      });
+      await turn();
+      open().chunk(many(10_000));
+      await turn();
+      await turn();
+      expect(heard.frames).to.have.length(5001);
+      const rest = hear(receiver.inbound);
+      await turn();
+      const release = receiver.gate.hold();
+      const before = rest.frames.length;
+      await turn();
+      await turn();
+      expect(rest.frames).to.have.length(before);
+      release();
+      for (let i = 0; i < 3; i++) await turn();
+      expect([...heard.frames, ...rest.frames].join()).to.equal(numbers(10_000));
+    });
+
+    it('is delivered to its end when its connection dies between two slices, before that of the next [S6]', async () => {
+      const { receiver, open } = made();
+      const [first, second] = [open(), open()];
+      const heard = hear(receiver.inbound);
+      await turn();
+      first.chunk(many(5000));
+      first.over();
+      second.chunk('next\n');
+      expect(heard.frames).to.have.length(4096);
+      await turn();
+      expect(heard.frames.join()).to.equal(`${numbers(5000)},next`);
+    });
+
+    it('is dropped between two slices by close(), and nothing more comes', async () => {
+      const { receiver, open } = made();
+      const heard = hear(receiver.inbound);
+      await turn();
+      open().chunk(many(5000));
+      receiver.close();
+      await turn();
+      expect([heard.frames.length, heard.end]).to.eql([4096, 'completed']);
     });
   });
 

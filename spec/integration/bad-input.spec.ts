@@ -57,7 +57,7 @@ describe('bad options', () => {
     'reconnect.stableAfter',
   );
   const COUNTS = ['retryLimit', 'writeBuffer', 'writeBuffer.frames', 'writeBuffer.bytes', 'readBuffer', 'errorBuffer'];
-  COUNTS.push('reconnect.maxAttempts');
+  COUNTS.push('readBuffer.frames', 'readBuffer.bytes', 'reconnect.maxAttempts');
   const RATIOS = ['reconnect.factor', 'reconnect.jitter'];
   const nonsense: unknown[] = [NaN, -1, -Infinity, '5', null, true, {}, [], () => 1, 5n, Symbol('s')];
 
@@ -70,7 +70,7 @@ describe('bad options', () => {
     it(`has no number of ${option} that is none, naming option, expectation and value`, () => {
       const extra = TIMERS.includes(option) ? [Infinity, 2 ** 31] : COUNTS.includes(option) ? [1.5] : [Infinity];
       for (const value of [...nonsense, ...extra]) {
-        if (option === 'writeBuffer' && Object(value) === value) continue; // an object is its long form
+        if (/^(read|write)Buffer$/.test(option) && Object(value) === value) continue; // an object is its long form
         const message = refusal(() => tcpSocket(configWith(option, value)));
         expect(message).to.include(`\`${option}`).and.to.include('must be');
         expect(message).to.match(/, got .+/);

@@ -245,7 +245,7 @@ describe('what a socket tells of itself', () => {
     it('tell their endpoint and epoch, and how they closed', async () => {
       const socket = open();
       const connection = await live(socket);
-      expect(connection).to.include({ epoch: 1, readBuffer: 100 });
+      expect(connection).to.deep.include({ epoch: 1, readBuffer: { frames: 100, bytes: 1024 * 1024 } });
       expect(connection.endpoint).to.eql({ host: 'localhost', port: server.port });
       const peer = await server.accepted();
       await connection.write('past the queue');

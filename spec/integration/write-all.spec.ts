@@ -6,11 +6,13 @@ import { expect } from 'chai';
 import {
   ClosedError,
   ConfigError,
+  ConnectionLostError,
   FrameError,
   lines,
   OverflowError,
   tcpSocket,
   WriteError,
+  type TcpSocket,
   type TcpSocketConfig,
 } from '../../lib/index.js';
 import { FakeDials, FakeStream, nodeError } from '../support/fake-stream.js';
@@ -420,3 +422,149 @@ function* failing(): Generator<string> {
 function throwMine(): never {
   throw new Error('mine');
 }
+
+describe('writeAll() from another socket, or a connection', () => {
+  leavesNothingOpen();
+  const MIB = 1024 * 1024;
+
+  /** A server that writes so many numbers, eight bytes each, in pieces, and ends; and how many of its bytes were taken. */
+  async function upstream(numbers: number, end = true) {
+    const state = { taken: 0 };
+    const server = await listen((peer) => {
+      function* pieces(): Generator<Buffer> {
+        while (state.taken < numbers * 8) {
+          const piece = Buffer.alloc(Math.min(8_000, numbers * 8 - state.taken));
+          for (let at = 0; at < piece.length; at += 8) piece.writeDoubleBE((state.taken + at) / 8, at);
+          state.taken += piece.length;
+          yield piece;
+        }
+      }
+      const source = Readable.from(pieces()).on('error', () => undefined);
+      source.pipe(peer.resume(), { end });
+    });
+    return { server, state, port: server.port };
+  }
+
+  /** Reads numbers, and keeps the first that is not the one that had to come. */
+  function counter() {
+    let [rest, wrong]: [Buffer, string | undefined] = [Buffer.alloc(0), undefined];
+    const state = {
+      count: 0,
+      get wrong() {
+        return wrong;
+      },
+      take: (chunk: Buffer) => {
+        rest = Buffer.concat([rest, chunk]);
+        for (; rest.length >= 8; rest = rest.subarray(8)) {
+          const number = rest.readDoubleBE(0);
+          if (number !== state.count) wrong ??= `${String(number)} in place of ${String(state.count)}`;
+          state.count++;
+        }
+      },
+    };
+    return state;
+  }
+
+  /** A number once it has stayed the same for many turns. */
+  async function settled(read: () => number): Promise<number> {
+    let [last, same] = [read(), 0];
+    while (same < 2_000) {
+      await turns(1);
+      same = read() === last ? same + 1 : 0;
+      last = read();
+    }
+    return last;
+  }
+
+  const kinds = {
+    'a socket': (from: TcpSocket) => Promise.resolve(from),
+    'a connection': (from: TcpSocket) => tape(from.connections).at(0),
+  };
+  for (const [name, sourceOf] of Object.entries(kinds)) {
+    it(`stops reading ${name} while its own peer does not read, and loses nothing [S1][S5][S6]`, async () => {
+      const numbers = 6 * MIB;
+      const { state, port } = await upstream(numbers);
+      const got = counter();
+      const sinkServer = await listen((peer) => void peer.pause());
+      const from = kept(tcpSocket({ host, port, reconnect: false, readBuffer: 4 }));
+      const to = kept(tcpSocket({ host, port: sinkServer.port, writeBuffer: { bytes: MIB } }));
+      const all = outcome(to.writeAll(await sourceOf(from)));
+      const stopped = await settled(() => state.taken);
+      expect(stopped).to.be.within(MIB, 40 * MIB);
+      expect(from.stats().holds).to.equal(1);
+      expect(from.stats().heldBytes + to.stats().queuedBytes).to.be.below(2 * MIB);
+      const reader = await sinkServer.socket(0);
+      reader.on('data', got.take).once('end', () => reader.end());
+      reader.resume();
+      expect(await all).to.equal('written');
+      await to.end();
+      expect([got.count, got.wrong]).to.eql([numbers, undefined]);
+    }).timeout(60_000);
+
+    it(`lets go of ${name} when its own socket ends: what was not taken is there for the next reader [S3][S6]`, async () => {
+      const numbers = 100_000;
+      const { port } = await upstream(numbers);
+      const from = kept(tcpSocket({ host, port, reconnect: false, readBuffer: 4 }));
+      const source = await sourceOf(from);
+      const to = await down({ writeBuffer: { bytes: 200_000 } });
+      const errors = tape(to.errors);
+      const all = outcome(to.writeAll(source));
+      const queued = await settled(() => to.stats().queuedFrames);
+      to.destroy();
+      expect(await all).to.be.instanceOf(ClosedError);
+      expect(from.stats().holds).to.equal(0);
+      const got = counter();
+      const undelivered = errors.values.flatMap((error) =>
+        error instanceof WriteError ? [error.undelivered as Buffer] : [],
+      );
+      expect(undelivered).to.have.lengthOf(queued + 1); // the last was taken, waited for room, and is told first
+      for (const chunk of [...undelivered.slice(1), ...undelivered.slice(0, 1)]) got.take(chunk);
+      for await (const chunk of source) got.take(chunk);
+      expect([got.count, got.wrong]).to.eql([numbers, undefined]);
+    });
+
+    it(`goes on after ${name} has ended: the socket that it was written to lives on [S3]`, async () => {
+      const { port } = await upstream(1_000);
+      const from = kept(tcpSocket({ host, port, reconnect: false }));
+      const { socket, recording } = await recorded();
+      await socket.writeAll(await sourceOf(from));
+      await socket.write('!');
+      await recording.has(8_001);
+    });
+  }
+
+  it('rejects with the loss of a socket that does not reconnect; what came before it is written', async () => {
+    const { server, port } = await upstream(1_000, false);
+    const from = kept(tcpSocket({ host, port, reconnect: false }));
+    const { socket, recording } = await recorded();
+    const all = outcome(socket.writeAll(from));
+    await recording.has(8_000);
+    (await server.socket(0)).resetAndDestroy();
+    expect(await all).to.be.instanceOf(ConnectionLostError);
+    await socket.write('!');
+    await recording.has(8_001);
+  });
+
+  it('resolves at the loss of a connection, whose `closed` tells it', async () => {
+    const { server, port } = await upstream(1_000, false);
+    const connection = await tape(kept(tcpSocket({ host, port, reconnect: false })).connections).at(0);
+    const { socket, recording } = await recorded();
+    const all = socket.writeAll(connection);
+    await recording.has(8_000);
+    (await server.socket(0)).resetAndDestroy();
+    await all;
+    expect(await connection.closed)
+      .to.be.instanceOf(ConnectionLostError)
+      .with.property('clean', false);
+  });
+
+  it('goes on over the drops of a socket that reconnects [S7]', async () => {
+    const server = await listen((peer, index) => void peer.resume().end(`${String(index)},`));
+    const from = kept(tcpSocket({ host, port: server.port, reconnect: { initialDelay: 1, maxDelay: 1 } }));
+    const { socket, recording } = await recorded();
+    const all = outcome(socket.writeAll(from));
+    await recording.has('0,1,2,3,');
+    await from.end();
+    expect(await all).to.equal('written');
+  });
+});

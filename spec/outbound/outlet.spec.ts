@@ -1,8 +1,11 @@
 import { expect } from 'chai';
 import { lines } from '../../lib/codec/lines.js';
+import { mapCodec } from '../../lib/codec/map-codec.js';
 import { ClosedError, ConfigError, FrameError, OverflowError, WriteError, type TcpError } from '../../lib/errors.js';
 import { Outlet, type OutletConfig } from '../../lib/outbound/outlet.js';
+import { giveBack, SLAB_BYTES, takeSlab } from '../../lib/outbound/slabs.js';
 import { quiet } from '../../lib/quiet.js';
+import { slabsMade } from './slabs-made.js';
 import { outcome, turns } from '../support/fixture.js';
 
 const WHERE = { endpoint: { host: 'db', port: 1 }, epoch: 3 };
@@ -13,8 +16,8 @@ interface Rig {
   readonly told: string[];
   readonly undelivered: TcpError[];
   readonly refused: TcpError[];
-  /** Takes a batch, of which the texts are given. */
-  readonly take: () => string[];
+  /** Takes a batch, of which the frames are given as text. */
+  readonly take: () => readonly string[];
   /** The connection takes all that waits. */
   readonly writeAll: () => void;
 }
@@ -35,9 +38,12 @@ function rig(config: Partial<OutletConfig<string>> = {}): Rig {
       where: () => WHERE,
     },
   );
-  const take = (): string[] => outlet.take(65_536).map(({ bytes }) => Buffer.from(bytes).toString());
+  const take = (): readonly string[] =>
+    Buffer.from(outlet.take(65_536) ?? [])
+      .toString()
+      .match(/.*\n/g) ?? [];
   const writeAll = (): void => {
-    while (outlet.take(65_536).length > 0) outlet.confirm();
+    while (outlet.take(65_536) !== undefined) outlet.confirm();
   };
   return { outlet, told, undelivered, refused, take, writeAll };
 }
@@ -53,7 +59,7 @@ describe('Outlet', () => {
   describe('offer', () => {
     it('encodes and queues a message, and says so', () => {
       const { outlet, told, take } = rig();
-      expect(outlet.offer('a')?.message).to.equal('a');
+      expect(outlet.offer('a')).to.equal(1);
       expect([told, take()]).to.eql([['accepted'], ['a\n']]);
     });
 
@@ -74,9 +80,7 @@ describe('Outlet', () => {
     it('refuses one that cannot be encoded, alone and told where [S9]', () => {
       const { outlet, told, refused, take } = rig();
       const heard: unknown[] = [];
-      expect(outlet.offer('a\nb', { settled: (error) => heard.push(error), retryLimit: undefined })).to.equal(
-        undefined,
-      );
+      expect(outlet.offer('a\nb', { settled: (error) => heard.push(error), retryLimit: undefined })).to.equal(0);
       outlet.offer('c');
       expect(refused[0]).to.be.instanceOf(FrameError);
       expect(refused[0]).to.include({ ...WHERE, kind: 'encode' });
@@ -86,7 +90,7 @@ describe('Outlet', () => {
 
     it('is not writable after a refusal until as much is free as was refused', () => {
       const { outlet, told, take } = rig({ writeBuffer: { frames: 9, bytes: 10 } });
-      const offered = ['1234567', '12345', '123456', '1234'].map((message) => outlet.offer(message) !== undefined);
+      const offered = ['1234567', '12345', '123456', '1234'].map((message) => outlet.offer(message) > 0);
       expect([offered, outlet.writable]).to.eql([[true, false, false, false], false]);
       // Its owner hears of the change once.
       expect(told).to.eql(['accepted', 'changed', 'refused', 'refused', 'refused']);
@@ -94,19 +98,19 @@ describe('Outlet', () => {
       expect(outlet.writable).to.equal(false);
       take();
       outlet.confirm();
-      expect([outlet.writable, outlet.offer('12345678')?.message]).to.eql([true, '12345678']);
+      expect([outlet.writable, outlet.offer('12345678')]).to.eql([true, 3]);
       expect(outlet.writable).to.equal(true);
     });
 
     it('stays writable after the refusal of one that could never fit', () => {
       const { outlet } = rig({ writeBuffer: { frames: 9, bytes: 10 } });
-      expect([outlet.offer('123456789AB'), outlet.writable]).to.eql([undefined, true]);
+      expect([outlet.offer('123456789AB'), outlet.writable]).to.eql([0, true]);
     });
 
     it('refuses one for which there is no room, and hands it back [S3] [S5]', () => {
       const { outlet, told, refused } = rig({ writeBuffer: { frames: 1, bytes: 100 } });
       outlet.offer('a');
-      expect(outlet.offer('b')).to.equal(undefined);
+      expect(outlet.offer('b')).to.equal(0);
       expect(refused[0]).to.be.instanceOf(OverflowError);
       expect(refused[0]).to.include({ ...WHERE, fate: 'unsent', undelivered: 'b' });
       expect(told).to.eql(['accepted', 'refused']);
@@ -114,7 +118,7 @@ describe('Outlet', () => {
 
     it('counts bytes as encoded [S5]', () => {
       const { outlet } = rig({ writeBuffer: { frames: 10, bytes: 3 } });
-      expect([outlet.offer('éé'), outlet.offer('é')].map((frame) => frame?.message)).to.eql([undefined, 'é']);
+      expect([outlet.offer('éé'), outlet.offer('é')]).to.eql([0, 1]);
     });
 
     it('takes nothing once it is closed; the message hears that, and `errors` does not', () => {
@@ -122,10 +126,50 @@ describe('Outlet', () => {
       outlet.close();
       told.length = 0;
       const heard: unknown[] = [];
-      expect(outlet.offer('a', { settled: (error) => heard.push(error), retryLimit: undefined })).to.equal(undefined);
+      expect(outlet.offer('a', { settled: (error) => heard.push(error), retryLimit: undefined })).to.equal(0);
       expect(heard[0]).to.be.instanceOf(ClosedError).and.to.include(WHERE);
       expect(told).to.eql([]);
     });
+
+    it('takes messages that are queued while another is encoded, in front of that one [S1]', () => {
+      const codec = {
+        encode: (message: string): Buffer => {
+          if (message === 'b') expect(made.outlet.offer('a')).to.equal(1);
+          return Buffer.from(`${message}\n`);
+        },
+      };
+      const made: Rig = rig({ codec });
+      expect(made.outlet.offer('b')).to.equal(2);
+      expect(made.take()).to.eql(['a\n', 'b\n']);
+    });
+
+    it('does so where messages are encoded in place, too [S1]', () => {
+      const codec = mapCodec(lines(), {
+        decode: (line) => line,
+        encode: (message: string) => {
+          if (message === 'b') made.outlet.offer('a');
+          return message;
+        },
+      });
+      const made: Rig = rig({ codec });
+      made.outlet.offer('b');
+      expect(made.take()).to.eql(['a\n', 'b\n']);
+    });
+
+    for (const [how, end] of Object.entries<(outlet: Outlet<string>) => void>({
+      closes: (outlet) => outlet.close(),
+      'is cleared': (outlet) => outlet.clear('x'),
+    })) {
+      it(`refuses a message while encoding which it ${how} [S3]`, () => {
+        const codec = { encode: (message: string) => (end(made.outlet), Buffer.from(message)) };
+        const made: Rig = rig({ codec });
+        const heard: unknown[] = [];
+        expect(made.outlet.offer('a', { settled: (error) => heard.push(error), retryLimit: undefined })).to.equal(0);
+        expect(heard).to.have.length(1);
+        expect(heard[0]).to.be.instanceOf(ClosedError);
+        expect(made.outlet.queue.frames).to.equal(0);
+      });
+    }
 
     it('evicts the oldest under dropOldest, and hands that back [S3]', () => {
       const { outlet, told, undelivered } = rig({ writeBuffer: { frames: 1, bytes: 100 }, overflow: 'dropOldest' });
@@ -462,7 +506,7 @@ describe('Outlet', () => {
         ],
       ]);
       for (const error of undelivered) expect(error.cause).to.equal(cause);
-      expect(outlet.offer('d')).to.equal(undefined);
+      expect(outlet.offer('d')).to.equal(0);
       expect(outlet.queue.frames).to.equal(0);
     });
   });
@@ -480,6 +524,30 @@ describe('Outlet', () => {
     outlet.offer('a', { settled: () => told.push('settled'), retryLimit: undefined });
     outlet.clear('x');
     expect(told.filter((event) => event !== 'changed')).to.eql(['accepted', 'undelivered', 'settled']);
+  });
+});
+
+describe('an Outlet', () => {
+  it('tells of a confirmation whether anybody waited for it: by a message of its own, or by flush()', () => {
+    const { outlet, take } = rig();
+    const confirmed = (): boolean => (take(), outlet.confirm());
+    outlet.offer('a');
+    expect(confirmed()).to.equal(false);
+    void outlet.write('b');
+    expect(confirmed()).to.equal(true);
+    outlet.offer('c');
+    void outlet.flush();
+    expect(confirmed()).to.equal(true);
+    expect(confirmed()).to.equal(false);
+  });
+
+  it('holds no slab once it has refused a message that it had encoded [S5]', () => {
+    const { outlet } = rig({ writeBuffer: { frames: 9, bytes: 10 } });
+    giveBack(takeSlab(SLAB_BYTES));
+    for (const message of ['too long for it', 'a\nb']) {
+      outlet.offer(message);
+      expect(slabsMade(() => giveBack(takeSlab(SLAB_BYTES)))).to.equal(0);
+    }
   });
 });
 

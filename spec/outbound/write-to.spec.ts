@@ -1,6 +1,7 @@
 import { expect } from 'chai';
+import { SLAB_BYTES } from '../../lib/outbound/slabs.js';
 import { WriteQueue } from '../../lib/outbound/write-queue.js';
-import { BATCH_BYTES, writeTo, type WriteSession } from '../../lib/outbound/write-to.js';
+import { writeTo, type WriteSession } from '../../lib/outbound/write-to.js';
 import { confirmAtOnce, fakeLink, type FakeLink, type OnFakeWrite } from '../support/fake-link.js';
 import { until } from '../support/leaks.js';
 import { seededRandom } from '../support/random.js';
@@ -29,6 +30,9 @@ function rig(onWrite?: OnFakeWrite, link = fakeLink(onWrite), queue?: WriteQueue
     );
   const failures: Error[] = [];
   const source = {
+    get waitingBytes() {
+      return kept.waitingBytes;
+    },
     take: (limit: number) => {
       takes++;
       expect(limit).to.equal(64 * KIB);
@@ -38,9 +42,14 @@ function rig(onWrite?: OnFakeWrite, link = fakeLink(onWrite), queue?: WriteQueue
   };
   const session = writeTo(link, source, (error) => failures.push(error));
   const add = (...messages: (string | Uint8Array)[]): void => {
-    for (const message of messages) kept.enqueue(Buffer.from(message), message, undefined);
+    for (const message of messages) enqueue(kept, Buffer.from(message), message);
   };
   return { link, queue: kept, session, failures, add, takes: () => takes, written: () => written };
+}
+
+/** By reference. */
+function enqueue(queue: WriteQueue, bytes: Uint8Array, message: unknown = 0): void {
+  queue.enqueue(bytes, 0, bytes.length, message, undefined);
 }
 
 /** Past every microtask of this turn. */
@@ -94,14 +103,14 @@ describe('writeTo', () => {
     add(Buffer.alloc(1), Buffer.alloc(48 * KIB), Buffer.alloc(7));
     session.wake();
     await turn();
-    expect(BATCH_BYTES).to.equal(64 * KIB);
+    expect(SLAB_BYTES).to.equal(64 * KIB);
     expect(link.writes.map(({ text }) => text.length)).to.eql([64 * KIB, 16 * KIB + 1, 48 * KIB + 7]);
   });
 
   it('hands a frame larger than a batch over alone and uncopied [S2]', async () => {
     const { link, session, queue } = rig(confirmAtOnce);
     const big = Buffer.alloc(64 * KIB + 1, 1);
-    for (const bytes of [Buffer.from('a'), Buffer.from('b'), big, Buffer.from('c')]) queue.enqueue(bytes, 0, undefined);
+    for (const bytes of [Buffer.from('a'), Buffer.from('b'), big, Buffer.from('c')]) enqueue(queue, bytes);
     session.wake();
     await turn();
     expect(link.writes.map(({ text }) => text.length)).to.eql([2, big.length, 1]);
@@ -111,7 +120,7 @@ describe('writeTo', () => {
   it('copies the frames of a batch, so that their owners may change them once they are handed over', async () => {
     const { link, session, queue } = rig();
     const [a, b] = [Buffer.from('a'), Buffer.from('b')];
-    for (const bytes of [a, b]) queue.enqueue(bytes, 0, undefined);
+    for (const bytes of [a, b]) enqueue(queue, bytes);
     session.wake();
     await turn();
     a[0] = b[0] = 0;
@@ -141,7 +150,7 @@ describe('writeTo', () => {
     link.write = (_batch, done) => done();
     const { session, written, queue } = rig(undefined, link);
     const bytes = Buffer.alloc(64 * KIB);
-    for (let i = 0; i < 50_000; i++) queue.enqueue(bytes, i, undefined);
+    for (let i = 0; i < 50_000; i++) enqueue(queue, bytes, i);
     session.wake();
     await turn();
     await until(() => written() === 50_000);
@@ -151,7 +160,7 @@ describe('writeTo', () => {
     const link = fakeLink();
     link.write = (_batch, done) => done();
     const { session, written, queue } = rig(undefined, link);
-    for (let i = 0; i < 40; i++) queue.enqueue(Buffer.alloc(64 * KIB), i, undefined);
+    for (let i = 0; i < 40; i++) enqueue(queue, Buffer.alloc(64 * KIB), i);
     session.wake();
     await Promise.resolve();
     expect(written()).to.equal(16);

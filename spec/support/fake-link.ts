@@ -46,6 +46,10 @@ export class FakeLink implements Link {
   resumes = 0;
   ends = 0;
   destroys = 0;
+  /** What it was told in `lend()`. */
+  limit: ((bytes: number) => void) | undefined;
+  #slab: Buffer | undefined;
+  #room = 0;
   readonly #onWrite: OnFakeWrite;
   readonly #unanswered: FakeLinkWrite[] = [];
   #events: LinkEvents | undefined;
@@ -117,9 +121,31 @@ export class FakeLink implements Link {
     this.#answer()(error);
   }
 
-  /** Bytes come. */
+  /** From now on it reads into memory of its own, of so many bytes, which it lends, and writes over when the call is done. */
+  lend(bytes = 64 * 1024): this {
+    this.#slab = Buffer.alloc(bytes);
+    this.#room = bytes;
+    this.limit = (room) => (this.#room = Math.min(room, bytes));
+    return this;
+  }
+
+  /** Bytes come. If they are lent they come in as many chunks as its memory, and the limit, make of them. */
   chunk(bytes: Buffer | string): void {
-    this.#events?.chunk(Buffer.from(bytes));
+    let rest = Buffer.from(bytes);
+    const slab = this.#slab;
+    if (slab === undefined) return this.#events?.chunk(rest);
+    while (rest.length > 0) {
+      const chunk = slab.subarray(0, rest.copy(slab, 0, 0, this.#room));
+      rest = rest.subarray(chunk.length);
+      this.#room = slab.length;
+      let lent = true;
+      this.#events?.chunk(chunk, () => {
+        if (!lent) throw new Error('it was lent no longer');
+        return Buffer.from(chunk);
+      });
+      lent = false;
+      slab.fill('?');
+    }
   }
 
   /** The peer's FIN comes. */

@@ -22,6 +22,11 @@ is<Same<typeof operator, OperatorFunction<Buffer, Buffer>>>();
 is<Same<ReturnType<Pausable['pause']>, () => void>>();
 interval(1).pipe(pacedMap({ pause: () => () => undefined }, (n) => [n]));
 interval(1).pipe(pacedMap({ pause: () => () => undefined, readBuffer: 5 }, (n) => [n]));
+interval(1).pipe(pacedMap({ pause: () => () => undefined, readBuffer: { bytes: 5 } }, (n) => [n]));
+is<Same<typeof socket.readBuffer, Connection['readBuffer']>>();
+is<Same<typeof socket.readBuffer.bytes, number>>();
+// @ts-expect-error bytes as a number
+interval(1).pipe(pacedMap({ pause: () => () => undefined, readBuffer: { bytes: '1 MiB' } }, (n) => [n]));
 // @ts-expect-error nothing that can be paused
 interval(1).pipe(pacedMap({}, (n) => [n]));
 // @ts-expect-error `project` gives something to wait for, not a value

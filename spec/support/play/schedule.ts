@@ -53,6 +53,8 @@ export interface Schedule {
   readonly steady: boolean;
   /** Whether writes are confirmed before they return, once `confirms` are used up. */
   readonly prompt: boolean;
+  /** Whether links lend their chunks, and write over them afterwards. */
+  readonly lends: boolean;
   readonly confirms: readonly boolean[];
   /** What `random` answers, and 1 once they are used up. */
   readonly randoms: readonly number[];
@@ -119,6 +121,7 @@ export function schedules(): fc.Arbitrary<Schedule> {
     maxAttempts: fc.constantFrom(Infinity, Infinity, 3),
     steady: fc.boolean(),
     prompt: fc.boolean(),
+    lends: fc.boolean(),
     confirms: list(fc.boolean(), 40),
     randoms: list(fc.constantFrom(1, 0.5, 0.1, 0), 20),
     dials: list(fc.record({ opens: fc.nat(4).map((n) => n < 4), takes: fc.nat(20), finAfter: fc.nat(30) }), 20),
