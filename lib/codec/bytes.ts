@@ -1,5 +1,7 @@
 import type { Bytes, Codec, Decoder } from './codec.js';
+import { encoder } from './encode-into.js';
 import { toBytes } from './to-bytes.js';
+import { roomForText, writeText } from './write-text.js';
 
 /**
  * No framing at all: what the socket read is what you get, and what you send is what it writes.
@@ -17,8 +19,14 @@ import { toBytes } from './to-bytes.js';
  * console.log(bytes().encode('€')); // <Buffer e2 82 ac>
  */
 export function bytes(): Codec<Buffer, Bytes> {
-  return { decoder: () => new BytesDecoder(), encode: (message) => toBytes(message, 'bytes()') };
+  return { decoder: () => new BytesDecoder(), encode };
 }
+
+const encode = encoder<Bytes>((message, target) => {
+  if (typeof message !== 'string') return target.refer(toBytes(message, 'bytes()'));
+  const at = target.reserve(roomForText(message));
+  return writeText(message, target.bytes, at, 'bytes()');
+});
 
 // #chunks:  [ . . . | c d e ]    given out | waiting; a driver that drains after each push never has more than one
 //                     ^#head

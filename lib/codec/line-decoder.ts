@@ -12,20 +12,26 @@ export interface LineRules {
   readonly max: number;
   /** Whether a longer one is skipped and reported instead of thrown. */
   readonly discard: boolean;
-  /** Whether each line gets memory of its own. */
+  /** Whether a line that is kept keeps no more than a few others alive. */
   readonly copy: boolean;
 }
 
 const LF = 10;
 const CR = 13;
 
+/** Bytes of short lines that are decoded together: enough to make the calls into Node cheap, little enough to be kept alive by one of them. */
+const BLOCK = 1024;
+
 /**
- * Cuts bytes into lines for `lines()`: one by one, or, with `copy: false`, all whole lines of a chunk as one block of text.
+ * Cuts bytes into lines for `lines()`: short ones as a block of text of up to 1 KiB, long ones one by one. With `copy: false` all whole
+ * lines of a chunk are one block.
  *
  * ```
  * held [ tw ]  chunk [ o\n | three\nfour\n | fi ]
  *        └─────────────┘      block           └──→ held, never more than `max` and a CR that may be the delimiter's
  * ```
+ *
+ * V8 cuts a text without copying it, so a line keeps the text of its block alive.
  *
  * Each byte is searched for an LF once, decoded once (twice if a block had to be given up), and copied only if its line is
  * cut. After an error it has let go of all bytes and takes no more.
@@ -39,8 +45,8 @@ export class LineDecoder implements Decoder<string> {
   /** Whole lines, the last LF included, of which those before `#blockAt` are handed out. */
   #block = '';
   #blockAt = 0;
-  /** Whether the chunk may still become a block: tried once, so that no byte is decoded over and over. */
-  #fresh = false;
+  /** Whether blocks may be tried in this chunk: until one of them fails, so that no byte is decoded over and over. */
+  #inBlocks = false;
   /** Inside a line that was reported as too long. */
   #skipping = false;
 
@@ -50,7 +56,7 @@ export class LineDecoder implements Decoder<string> {
   }
 
   push(chunk: Buffer): void {
-    if (this.#cursor.left === 0) this.#fresh = !this.#rules.copy;
+    if (this.#cursor.left === 0) this.#inBlocks = true;
     this.#cursor.push(chunk);
   }
 
@@ -83,7 +89,7 @@ export class LineDecoder implements Decoder<string> {
       this.#cursor.at = lf + 1;
       return null;
     }
-    if (this.#fresh && this.#held.length === 0 && this.#openBlock()) return null;
+    if (this.#inBlocks && this.#held.length === 0 && this.#openBlock(lf)) return null;
     this.#cursor.at = lf + 1;
     const last = lf > at ? bytes[lf - 1] : this.#held.last;
     const length = this.#held.length + lf - at - (last === CR ? 1 : 0);
@@ -105,16 +111,19 @@ export class LineDecoder implements Decoder<string> {
     throw new FrameError('decode', `a line of ${length} bytes is malformed in its encoding`);
   }
 
-  /** Decodes all whole lines of the chunk, unless that could hide which line is too long or malformed. */
-  #openBlock(): boolean {
-    const { text, max } = this.#rules;
+  /** Decodes whole lines together, the first of which ends at `lf`, unless that could hide which line is too long or malformed. */
+  #openBlock(lf: number): boolean {
+    const { text, max, copy } = this.#rules;
     const { bytes, at } = this.#cursor;
-    this.#fresh = false;
-    const end = bytes.lastIndexOf(LF) + 1;
+    const last = copy ? Math.min(at + BLOCK, bytes.length) : bytes.length;
+    if (lf >= last) return false;
+    const end = bytes.lastIndexOf(LF, last - 1) + 1;
     const block = text.read(bytes, at, end);
-    if (block === undefined) return false;
     // a character comes of one byte or more, so equal counts mean one byte each, and a line's length shows in its text
-    if (end - at > max && block.length < end - at) return false;
+    if (block === undefined || (end - at > max && block.length < end - at)) {
+      this.#inBlocks = false;
+      return false;
+    }
     this.#cursor.at = end;
     this.#block = block;
     this.#blockAt = 0;

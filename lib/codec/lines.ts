@@ -19,7 +19,7 @@ export interface LinesConfig {
   readonly maxFrameLength?: number;
   /** Whether a longer line ends the connection, or is skipped up to its LF and reported. @default 'error' */
   readonly onTooLarge?: 'error' | 'discard';
-  /** Whether each line has memory of its own. `false` decodes faster, and a line that is kept may pin its chunk's text. @default true */
+  /** Whether a line that is kept keeps at most 1 KiB of its neighbours alive. `false` decodes faster, and it may keep the text of its chunk, 64 KiB. @default true */
   readonly copy?: boolean;
 }
 
@@ -31,8 +31,8 @@ export interface LinesConfig {
  * out   'hi'                          →  h i \n
  * ```
  *
- * An empty line is a frame, and a BOM is kept. Only whole lines are decoded, so no chunk boundary breaks a character. With
- * `copy: false` the whole lines of a chunk are decoded in one go and handed out as slices of that text; the lines are the same.
+ * An empty line is a frame, and a BOM is kept. Only whole lines are decoded, so no chunk boundary breaks a character. Short
+ * lines are decoded 1 KiB at a time, with `copy: false` all of a chunk in one go, and handed out as slices of that text; the lines are the same.
  *
  * Decoding raises a `FrameError` of kind `too-large` as soon as a line is certainly longer than `maxFrameLength`, after the
  * lines before it; with `onTooLarge: 'discard'` that line is lost, reported once, and decoding goes on after its LF. Further

@@ -2,10 +2,8 @@ import { FrameError } from '../errors.js';
 import type { Bytes } from './codec.js';
 import { encoder, type Encoder } from './encode-into.js';
 import type { Prefix } from './prefix.js';
-import { textEncoding } from './text-encoding.js';
 import { toBytes } from './to-bytes.js';
-
-const UTF8 = textEncoding('utf8', false);
+import { roomForText, writeText } from './write-text.js';
 
 /**
  * Writes messages behind their headers, straight to where they go out from.
@@ -22,7 +20,7 @@ export function prefixedEncoder(prefix: Prefix): Encoder<Bytes> {
   return encoder((message, target) => {
     const body = typeof message === 'string' ? message : toBytes(message, what);
     if (body.length > most) throw tooLarge(body.length, most); // a character is at least one byte: spares to encode the hopeless
-    const room = typeof body === 'string' ? UTF8.room(body) : body.length;
+    const room = typeof body === 'string' ? roomForText(body) : body.length;
     const at = target.reserve(prefix.width(room) + room + 1);
     const { bytes } = target;
     const first = at + prefix.width(body.length);
@@ -37,12 +35,6 @@ export function prefixedEncoder(prefix: Prefix): Encoder<Bytes> {
     bytes[end] = terminator;
     return end + 1;
   });
-}
-
-function writeText(text: string, bytes: Buffer, at: number, what: string): number {
-  const end = UTF8.write(text, bytes, at);
-  if (end >= 0) return end;
-  throw new FrameError('encode', `${what} got a string with a lone surrogate, which UTF-8 cannot carry`);
 }
 
 function writeBytes(body: Buffer, bytes: Buffer, at: number): number {

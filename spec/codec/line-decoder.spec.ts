@@ -133,15 +133,26 @@ describe('LineDecoder', () => {
     });
   }
 
-  it('decodes the lines of a chunk in one go with copy: false, and one by one with copy: true', () => {
-    const texts = (copy: boolean): number => {
+  it('decodes the lines of a chunk in one go with copy: false, and 1 KiB of them with copy: true', () => {
+    const texts = (copy: boolean, kib = 1): number => {
       const decoder = lines({ copy }).decoder(() => undefined);
-      decoder.push(Buffer.from('some text\n'.repeat(100)));
+      decoder.push(Buffer.from('some text, sixt\n'.repeat(64 * kib)));
       return workOf(() => {
         while (decoder.next() !== undefined);
       }).texts;
     };
-    expect([texts(false), texts(true)]).to.eql([1, 100]);
+    expect([texts(false), texts(true)]).to.eql([1, 1]);
+    expect([texts(false, 10), texts(true, 10)]).to.eql([1, 10]);
+  });
+
+  it('decodes a line of 1 KiB and more on its own, with copy: true', () => {
+    const decoder = lines().decoder(() => undefined);
+    const [short, long] = ['short\n', `${'l'.repeat(1024)}\n`];
+    decoder.push(Buffer.from(`${short}${short}${long}${long}${short}`));
+    const work = workOf(() => {
+      while (decoder.next() !== undefined);
+    });
+    expect(work).to.deep.include({ texts: 4, decoded: 3 * 5 + 2 * 1024 + 3 });
   });
 
   it('lets a line that is kept pin no chunk, with copy: true [E52]', () => {

@@ -40,7 +40,9 @@ export function workOf(run: () => void): Work {
   };
   tap(buffers, 'indexOf', scan);
   tap(String.prototype, 'indexOf', scan);
-  tap(buffers, 'lastIndexOf', (self, _, found) => (work.scanned += (self as Buffer).length - (found as number)));
+  tap(buffers, 'lastIndexOf', (self, [, from = (self as Buffer).length - 1], found) => {
+    work.scanned += (from as number) + 1 - Math.max(found as number, 0);
+  });
   tap(buffers, 'copy', (_self, _args, copied) => (work.copied += copied as number));
   tap(buffers, 'set', (_, [source]) => (work.copied += (source as Uint8Array).length));
   tap(buffers, 'toString', (self, [, from = 0, to = (self as Buffer).length]) => {
