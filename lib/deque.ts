@@ -1,3 +1,6 @@
+/** Of a deque that nothing was put into yet: most never hold anything. */
+const NONE: never[] = [];
+
 /**
  * A double-ended queue in a ring, every operation in constant time (amortised). It holds no reference to what left it.
  *
@@ -5,7 +8,7 @@
  *                  tail^ ^head    index = (head + i) & mask
  */
 export class Deque<T> {
-  #slots: (T | undefined)[] = new Array<T | undefined>(8);
+  #slots: (T | undefined)[] = NONE;
   #head = 0;
   #length = 0;
 
@@ -19,13 +22,13 @@ export class Deque<T> {
   }
 
   push(item: T): void {
-    if (this.#length === this.#slots.length) this.#resize(this.#length * 2);
+    if (this.#length === this.#slots.length) this.#grow();
     this.#slots[(this.#head + this.#length++) & (this.#slots.length - 1)] = item;
   }
 
   /** Puts an item before the oldest one. */
   unshift(item: T): void {
-    if (this.#length === this.#slots.length) this.#resize(this.#length * 2);
+    if (this.#length === this.#slots.length) this.#grow();
     this.#head = (this.#head - 1) & (this.#slots.length - 1);
     this.#slots[this.#head] = item;
     this.#length++;
@@ -58,8 +61,12 @@ export class Deque<T> {
   }
 
   clear(): void {
-    this.#slots = new Array<T | undefined>(8);
+    this.#slots = NONE;
     this.#head = this.#length = 0;
+  }
+
+  #grow(): void {
+    this.#resize(Math.max(8, this.#length * 2));
   }
 
   #resize(size: number): void {

@@ -107,12 +107,12 @@ export function resolveHost(value: unknown): string | undefined {
   return text('host', typeof value === 'string' ? value.replace(/^\[(.*)\]$/, '$1') : value);
 }
 
-/** The socket options that `node:net` is given, on either end; null-prototype, so that nothing inherited counts. */
+/** The socket options that `node:net` is given, on either end; each an own property, so that nothing inherited counts. */
 export function resolveSocketOptions(value: unknown = {}, names: readonly string[] = SOCKET_OPTIONS): Given {
   const options = given('socket', value, names);
   const { family = 0 } = options;
   if (family !== 0 && family !== 4 && family !== 6) throw refused('socket.family', '0, 4 or 6', family);
-  const resolved: Record<string, unknown> = {
+  return Object.freeze({
     noDelay: flag('socket.noDelay', options.noDelay, true),
     keepAlive: flag('socket.keepAlive', options.keepAlive, true),
     keepAliveInitialDelay: milliseconds('socket.keepAliveInitialDelay', options.keepAliveInitialDelay, 30_000, 1_000),
@@ -128,8 +128,7 @@ export function resolveSocketOptions(value: unknown = {}, names: readonly string
       2_500,
       10,
     ),
-  };
-  return Object.freeze(Object.assign(Object.create(null) as Record<string, unknown>, resolved));
+  });
 }
 
 function address(option: string, value: unknown): string | undefined {

@@ -24,7 +24,7 @@ export type DialConfig = Pick<ResolvedConnection<unknown, never>, 'endpoint' | '
  */
 export function dial(config: DialConfig, epoch: () => number): Observable<Link> {
   return new Observable((subscriber) => {
-    const abort = new AbortController();
+    const abort = config.dial && new AbortController();
     const context = (cause?: unknown): ErrorContext => ({ cause, endpoint: config.endpoint, epoch: epoch() });
     let phase: ConnectPhase = 'connect';
     let raw: Duplex | undefined;
@@ -55,10 +55,10 @@ export function dial(config: DialConfig, epoch: () => number): Observable<Link> 
       deadline.unsubscribe();
       if (link !== undefined) return link.destroy();
       if (raw !== undefined) discard(raw);
-      abort.abort();
+      abort?.abort();
     });
     try {
-      if (config.dial === undefined) {
+      if (config.dial === undefined || abort === undefined) {
         const reader = new SlabReader();
         return made(
           connect(config, reader, (now) => (phase = now)),

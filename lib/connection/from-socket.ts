@@ -4,7 +4,7 @@
  * What it relies on was measured on Node 20, 22, 24 and 26: an `error` listener must stay for the socket's whole life; after an
  * error the bytes that Node holds can still be had with `read()`; a `data` listener that pauses gets no further chunk.
  */
-import type { Socket } from 'node:net';
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { Subscription } from 'rxjs';
@@ -121,7 +121,8 @@ class SocketLink implements Link {
 
   write(batch: Uint8Array, done: (error?: Error | null) => void): void {
     try {
-      this.raw.write(batch, done);
+      // Of a net.Socket alone is it known that it has no use for the bytes after `done`: any other Duplex may only have queued them.
+      this.raw.write(this.raw instanceof Socket ? batch : Buffer.from(batch), done);
     } catch (error) {
       done(error as Error);
     }

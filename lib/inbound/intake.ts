@@ -81,12 +81,17 @@ export class Intake<In> {
     }
   }
 
-  /** Whatever was lent is given back: what is still needed of it is copied. And no more is read than there is room for. Throws a FrameError. */
-  settle(): void {
+  /** Whatever was lent is given back: what is still needed of it is copied. And no more is read than there is room for. Returns what the decoder throws. */
+  settle(): FrameError | undefined {
     this.#hold();
-    if (this.#borrowing) this.#driver?.detach();
+    try {
+      if (this.#borrowing) this.#driver?.detach();
+    } catch (error) {
+      return error as FrameError;
+    }
     this.#borrowing = false;
     if (!this.spent) this.#brake();
+    return undefined;
   }
 
   /** No byte follows. Keeps and returns the error for a frame that was cut off. */

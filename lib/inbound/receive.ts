@@ -81,7 +81,8 @@ export class Receiver<In> {
     try {
       if (intake === this.#intakes[0] && this.gate.open) this.#pump();
     } finally {
-      this.#settle(intake);
+      const error = intake.settle(); // nobody may refer to memory that is not ours from here on
+      if (error !== undefined) this.#fail(intake, error);
     }
   }
 
@@ -188,16 +189,7 @@ export class Receiver<In> {
     return false;
   }
 
-  /** Nobody may refer to memory that is not ours from here on. */
-  #settle(intake: Intake<In>): void {
-    try {
-      intake.settle();
-    } catch (error) {
-      this.#fail(intake, error as FrameError);
-    }
-  }
-
-  #emitAgain(returned: Returned<In>): void {
+  #emitAgain(returned: Unused<In, Intake<In> | undefined>): void {
     this.#reemitted = returned;
     this.#audience.hearOf(returned.origin, returned.frame);
     this.#reemitted = undefined;

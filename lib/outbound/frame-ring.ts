@@ -1,8 +1,13 @@
 import type { FrameTerms } from './queued-frame.js';
 
-/** Slots of a new ring, and what an empty one shrinks to at the least. */
+/** Slots of a ring that something was put into, and what an empty one shrinks to at the least. */
 const SMALLEST = 16;
 const KEPT = 2048;
+
+/** Of a ring that nothing was put into yet. */
+const NONE: never[] = [];
+const NO_NUMBERS = new Float64Array(0);
+const NO_COUNTS = new Uint32Array(0);
 
 /**
  * The frames of a queue, in order, each field in a ring of its own: accepting a message allocates nothing.
@@ -17,14 +22,14 @@ const KEPT = 2048;
 export class FrameRing {
   head = 0;
   tail = 0;
-  messages: unknown[] = new Array<unknown>(SMALLEST);
-  memory: (Uint8Array | undefined)[] = new Array<Uint8Array | undefined>(SMALLEST);
-  terms: (FrameTerms | undefined)[] = new Array<FrameTerms | undefined>(SMALLEST);
-  starts = new Float64Array(SMALLEST);
-  lengths = new Float64Array(SMALLEST);
-  places = new Float64Array(SMALLEST);
-  attempts = new Uint32Array(SMALLEST);
-  mask = SMALLEST - 1;
+  messages: unknown[] = NONE;
+  memory: (Uint8Array | undefined)[] = NONE;
+  terms: (FrameTerms | undefined)[] = NONE;
+  starts = NO_NUMBERS;
+  lengths = NO_NUMBERS;
+  places = NO_NUMBERS;
+  attempts = NO_COUNTS;
+  mask = -1;
 
   /** Puts a frame at the tail. */
   push(
@@ -35,7 +40,7 @@ export class FrameRing {
     start: number,
     length: number,
   ): void {
-    if (this.tail - this.head > this.mask) this.#resize(2 * (this.mask + 1));
+    if (this.tail - this.head > this.mask) this.#resize(Math.max(SMALLEST, 2 * (this.mask + 1)));
     const slot = this.tail++ & this.mask;
     this.messages[slot] = message;
     this.memory[slot] = memory;
