@@ -3,8 +3,12 @@
  */
 const waiting = new WeakMap<AbortSignal, Set<() => void>>();
 
-/** Calls `stop` when the signal aborts, unless the returned function is called before. */
+/** Calls `stop` when the signal aborts, at once if it has, unless the returned function is called before. */
 export function onAbort(signal: AbortSignal, stop: () => void): () => void {
+  if (signal.aborted) {
+    stop();
+    return () => undefined;
+  }
   const stops = waiting.get(signal) ?? listen(signal);
   stops.add(stop);
   return () => {

@@ -5,7 +5,7 @@ import type { TcpError } from './errors.js';
 import type { Connection } from './connection/connection.js';
 import type { SocketStats } from './monitor/stats.js';
 import type { ConnectionStatus } from './monitor/status.js';
-import type { WriteOptions } from './outbound/outlet.js';
+import type { WriteOptions } from './outbound/write-one.js';
 
 /** A socket that stays open: bytes or messages in, bytes or messages out, over one connection after another. */
 export interface TcpSocket<In = Buffer, Out = Bytes> extends AsyncIterable<In>, AsyncDisposable {

@@ -26,8 +26,9 @@ import { readSnapshot, readStats, type SocketSnapshot, type SocketStats } from '
 import type { ConnectionStatus } from './monitor/status.js';
 import { onAbort } from './on-abort.js';
 import { entrance } from './outbound/entrance.js';
-import { Outlet, type OutletEvents, type WriteOptions } from './outbound/outlet.js';
+import { Outlet, type OutletEvents } from './outbound/outlet.js';
 import { writeAll } from './outbound/write-all.js';
+import type { WriteOptions } from './outbound/write-one.js';
 import { quiet } from './quiet.js';
 import { resolveConfig } from './resolve-config.js';
 import type { TcpSocket } from './socket.js';
@@ -85,7 +86,7 @@ export class StayingSocket<In, Out> implements TcpSocket<In, Out>, Listed {
   readonly [Symbol.asyncDispose] = (): Promise<void> => this.end();
 
   constructor(config: ResolvedSocket<In, Out>, dialLink: typeof dial) {
-    this.#config = config;
+    const { signal } = (this.#config = config);
     this.name = config.name;
     this.readBuffer = config.readBuffer;
     const monitor = (this.#monitor = new Monitor(config.errorBuffer));
@@ -110,9 +111,7 @@ export class StayingSocket<In, Out> implements TcpSocket<In, Out>, Listed {
       error: (error: unknown) => this.destroy(asError(error)),
       complete: () => void (this.#phase === 'idle' || this.#phase === 'running' ? this.end() : undefined),
     });
-    const { signal } = config;
-    if (signal?.aborted === true) this.destroy(asError(signal.reason));
-    else if (signal) this.#forgetSignal = onAbort(signal, () => this.destroy(asError(signal.reason)));
+    this.#forgetSignal = signal && onAbort(signal, () => this.destroy(asError(signal.reason)));
     if (!config.lazyConnect) this.#start();
   }
 

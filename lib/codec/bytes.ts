@@ -1,7 +1,17 @@
+import { flag, given } from '../check.js';
 import type { Bytes, Codec, Decoder } from './codec.js';
 import { encoder } from './encode-into.js';
+import { ownedCopy } from './owned-copy.js';
 import { toBytes } from './to-bytes.js';
 import { roomForText, writeText } from './write-text.js';
+
+/** Options of `bytes()`. */
+export interface BytesConfig {
+  /**
+   * Whether a chunk is yours to keep. A chunk of `false` is good only until your `next` returns: then its memory is read into again. @default true
+   */
+  readonly copy?: boolean;
+}
 
 /**
  * No framing at all: what the socket read is what you get, and what you send is what it writes.
@@ -11,6 +21,10 @@ import { roomForText, writeText } from './write-text.js';
  * SharedArrayBuffer and resizable memory is. Strings are written as UTF-8. Anything else, and a string with a lone
  * surrogate, is a `FrameError` of kind `encode`. Nothing is ever truncated, as no frame is longer than its chunk.
  *
+ * `copy: false` is for those who are done with a chunk when they return, having hashed, counted or searched it: a chunk costs no
+ * memory then. Whoever keeps one finds other bytes in it. So do not use it with `for await`, `pacedMap`, `toDuplex` or an operator that
+ * holds values back, and write only copies of its chunks.
+ *
  * @example
  * import { bytes } from 'rx-tcp';
  * const decoder = bytes().decoder(() => undefined);
@@ -18,8 +32,9 @@ import { roomForText, writeText } from './write-text.js';
  * console.log(decoder.next(), decoder.next()); // <Buffer 01 02 03> undefined
  * console.log(bytes().encode('€')); // <Buffer e2 82 ac>
  */
-export function bytes(): Codec<Buffer, Bytes> {
-  return { decoder: () => new BytesDecoder(), encode };
+export function bytes(config: BytesConfig = {}): Codec<Buffer, Bytes> {
+  const keeps = flag('copy', given('bytes', config, ['copy']).copy, true);
+  return { decoder: () => new BytesDecoder(keeps), encode };
 }
 
 const encode = encoder<Bytes>((message, target) => {
@@ -33,6 +48,12 @@ const encode = encoder<Bytes>((message, target) => {
 class BytesDecoder implements Decoder<Buffer> {
   readonly #chunks: (Buffer | undefined)[] = [];
   #head = 0;
+  /** There if chunks need not be ours to keep: those that were not given out are copied. */
+  readonly detach: (() => void) | undefined;
+
+  constructor(keeps: boolean) {
+    if (!keeps) this.detach = () => this.#own();
+  }
 
   push(chunk: Buffer): void {
     if (chunk.length > 0) this.#chunks.push(chunk);
@@ -51,5 +72,12 @@ class BytesDecoder implements Decoder<Buffer> {
 
   end(): void {
     // every chunk is whole
+  }
+
+  #own(): void {
+    for (let i = this.#head; i < this.#chunks.length; i++) {
+      const chunk = this.#chunks[i];
+      this.#chunks[i] = chunk && ownedCopy(chunk, 0, chunk.length);
+    }
   }
 }

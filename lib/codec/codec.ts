@@ -12,7 +12,7 @@ export interface Decoder<In> {
   next(): In | undefined;
   end(): void;
   /**
-   * A promise that no frame shares memory with a chunk. It copies what is still needed of the chunks pushed so far, whose memory is
+   * A promise that no frame shares memory with a chunk, or that whoever gets one is told not to keep it. It copies what is still needed of the chunks pushed so far, whose memory is
    * then written over; so the socket reads into the same memory again and again. Without it every chunk is the decoder's to keep.
    */
   detach?(): void;

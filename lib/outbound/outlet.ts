@@ -5,28 +5,17 @@
  *                │ refused                        │ undelivered   │ confirm: written
  *                └────────────> report <──────────┘               └──> settled
  */
-import { given, integer } from '../check.js';
 import type { Codec } from '../codec/codec.js';
 import type { EncodeInto } from '../codec/encode-into.js';
 import { Deque } from '../deque.js';
 import { ClosedError, OverflowError, WriteError } from '../errors.js';
 import type { ErrorContext, Fate, TcpError } from '../errors.js';
-import { onAbort } from '../on-abort.js';
-import { quiet } from '../quiet.js';
-import { resolveSignal } from '../resolve-config.js';
 import { asFrameError, encodeInto, encodeMessage } from './encode.js';
 import type { FrameTerms, LostFrame, Loss, QueueConfig } from './queued-frame.js';
 import { WriteQueue } from './write-queue.js';
 import { WaitingRoom } from './waiting-room.js';
+import { writeOne, type WriteOptions } from './write-one.js';
 import type { BatchSource } from './write-to.js';
-
-/** Options of one message. */
-export interface WriteOptions {
-  /** Its abort withdraws the message, unless it is in flight just then. */
-  readonly signal?: AbortSignal;
-  /** Instead of the socket's `retryLimit`, for this message. */
-  readonly retryLimit?: number;
-}
 
 /** What an outlet is made of. */
 export interface OutletConfig<Out> extends QueueConfig {
@@ -80,6 +69,11 @@ export class Outlet<Out> implements BatchSource {
     });
   }
 
+  /** Whether nothing more is accepted. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
   /** Whether there is room for a message, one as large as the last refused if there was one, and a socket to take it. */
   get writable(): boolean {
     return !this.#closed && this.queue.hasRoom(this.#wanted);
@@ -120,26 +114,7 @@ export class Outlet<Out> implements BatchSource {
 
   /** Queues one message and tells its outcome. */
   write(message: Out, options: WriteOptions = {}): Promise<void> {
-    const taken = given('write', options, ['signal', 'retryLimit']);
-    const retryLimit = integer('retryLimit', taken.retryLimit, this.#config.retryLimit, 0, Infinity);
-    const signal = resolveSignal(taken.signal);
-    return quiet(
-      new Promise((resolve, reject) => {
-        const queued: { forget?: () => void; settled: boolean } = { settled: false };
-        const settled = (error?: TcpError): void => {
-          queued.settled = true;
-          queued.forget?.();
-          if (error === undefined) resolve();
-          else reject(error);
-        };
-        if (signal?.aborted === true && !this.#closed) {
-          return this.turnAway(message, signal.reason, { settled, retryLimit });
-        }
-        const place = this.offer(message, { settled, retryLimit });
-        if (signal === undefined || queued.settled) return;
-        queued.forget = onAbort(signal, () => this.#withdraw(place, signal.reason));
-      }),
-    );
+    return writeOne(this, message, options, this.#config.retryLimit);
   }
 
   /** Resolves when every message accepted so far has its outcome. */
@@ -199,6 +174,12 @@ export class Outlet<Out> implements BatchSource {
     this.#changed();
   }
 
+  /** Takes back the message with this place, as soon as it is not in flight. */
+  withdraw(place: number, cause: unknown): void {
+    this.queue.withdraw(place, cause);
+    this.#changed();
+  }
+
   /** Refuses a message that was never queued, for this reason. */
   turnAway(message: Out, cause: unknown, terms?: FrameTerms): void {
     this.#refuse(new WriteError('unsent', 0, { ...this.#events.where(), cause }, message), terms);
@@ -216,11 +197,6 @@ export class Outlet<Out> implements BatchSource {
       this.#refuse(new OverflowError('unsent', this.#events.where(), message), terms);
     } else if (queue.waitingFrames === 1 || !queue.hasRoom(1)) this.#events.accepted();
     return place;
-  }
-
-  #withdraw(place: number, cause: unknown): void {
-    this.queue.withdraw(place, cause);
-    this.#changed();
   }
 
   #refuse(error: TcpError, terms: FrameTerms | undefined): void {
