@@ -18,7 +18,12 @@ import { noneLeft, openHandles } from './support/leaks.js';
 function config(): Omit<LiveConfig<string, string>, 'ended'> {
   const codec = lines();
   return {
-    config: { codec, readBuffer: { frames: 10, bytes: 100 }, writeBuffer: { frames: 10, bytes: 100 }, endTimeout: 60_000 },
+    config: {
+      codec,
+      readBuffer: { frames: 10, bytes: 100 },
+      writeBuffer: { frames: 10, bytes: 100 },
+      endTimeout: 60_000,
+    },
     receiver: new Receiver<string>(codec, { report: () => {} }),
     ...{ epoch: 1, counters: newCounters(), ending: () => {} },
   };

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
+import { bytes } from '../lib/codec/bytes.js';
 import { delimited } from '../lib/codec/delimited.js';
 import { fixedLength } from '../lib/codec/fixed-length.js';
 import { jsonLines } from '../lib/codec/json-lines.js';
@@ -89,6 +90,7 @@ const TABLES: readonly (readonly Taker[])[] = [
   [{ name: 'varintPrefixed', take: (options) => varintPrefixed(options) }],
   [{ name: 'netstrings', take: (options) => netstrings(options) }],
   [{ name: 'mapCodec', take: (options) => mapCodec(lines(), { ...functions, ...options }) }],
+  [{ name: 'bytes', take: (options) => bytes(options) }],
 ];
 
 describe('docs/options.md', () => {

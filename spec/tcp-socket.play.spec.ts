@@ -6,12 +6,13 @@ import { holds } from './support/property.js';
 
 describe('StayingSocket, played at random', () => {
   // Not `asapScheduler`, as in `virtualTurns`: under it the TestScheduler fails when a microtask cancels a timer of the same ms. So steps of one ms are one turn.
-  const { queue, yield: giveWay } = TurnEnd;
+  const { queue, calm, yield: giveWay } = TurnEnd;
   before(() => {
-    TurnEnd.queue = TurnEnd.yield = (action) => void asyncScheduler.schedule(action);
+    TurnEnd.queue = TurnEnd.calm = TurnEnd.yield = (action) => void asyncScheduler.schedule(action);
   });
   after(() => {
     TurnEnd.queue = queue;
+    TurnEnd.calm = calm;
     TurnEnd.yield = giveWay;
   });
 

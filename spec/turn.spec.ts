@@ -80,6 +80,33 @@ describe('TurnEnd', () => {
     expect(acts).to.equal(1);
   });
 
+  it('is calm once all microtasks are done that come of the moment, and before any timer, immediate or socket', async () => {
+    const order: string[] = [];
+    const immediate = nextTurn().then(() => order.push('immediate'));
+    TurnEnd.calm(() => order.push('calm'));
+    let chain = Promise.resolve();
+    for (let i = 0; i < 50; i++) chain = chain.then(() => undefined);
+    void chain.then(() => order.push('microtasks'));
+    await immediate;
+    expect(order).to.eql(['microtasks', 'calm', 'immediate']);
+  });
+
+  it('is calm after the microtasks of a moment outside any microtask, too', async () => {
+    const order: string[] = [];
+    await new Promise<void>((resolve) => {
+      process.nextTick(() => {
+        TurnEnd.calm(() => {
+          order.push('calm');
+          resolve();
+        });
+        process.nextTick(() => void Promise.resolve().then(() => order.push('microtask')));
+        void Promise.resolve().then(() => order.push('its own'));
+      });
+    });
+    expect(order.slice(-1)).to.eql(['calm']);
+    expect(order).to.have.members(['its own', 'microtask', 'calm']);
+  });
+
   it('acts although another user of the asapScheduler has thrown in the same turn', async () => {
     let acts = 0;
     const turnEnd = new TurnEnd(() => acts++);

@@ -42,6 +42,31 @@ describe('bytes()', () => {
     expect([one.next(), one.next(), one.next()].map(String)).to.eql(['d', 'e', 'undefined']);
   });
 
+  it('can let go of chunks only with `copy: false`, and then copies those that were not given out', () => {
+    const detachable = (copy?: boolean): boolean =>
+      typeof Reflect.get(
+        bytes(copy === undefined ? {} : { copy }).decoder(() => undefined),
+        'detach',
+      ) === 'function';
+    expect([detachable(), detachable(true), detachable(false)]).to.eql([false, false, true]);
+    const one = bytes({ copy: false }).decoder(() => undefined);
+    const chunks = ['given', 'one', 'two'].map((text) => Buffer.from(text));
+    for (const chunk of chunks) one.push(chunk);
+    expect(one.next(), 'no copy').to.equal(chunks[0]);
+    one.detach?.();
+    for (const chunk of chunks) chunk.fill('?');
+    expect([one.next(), one.next()].map(String)).to.eql(['one', 'two']);
+    expect(one.next()).to.equal(undefined);
+    one.detach?.();
+    one.push(Buffer.from('more'));
+    expect(String(one.next())).to.equal('more');
+  });
+
+  it('refuses what is no option of it', () => {
+    expect(() => bytes({ copy: 1 } as never)).to.throw('`copy` must be true or false, got 1');
+    expect(() => bytes({ copies: true } as never)).to.throw('`copies` is not an option of bytes');
+  });
+
   it('has no frame in an empty stream [L16]', () => {
     expect(outcomeOf(bytes(), [])).to.eql({ frames: [], reported: [], error: undefined });
   });

@@ -23,7 +23,7 @@ function recorder(): net.Socket & Played {
     writable: { get: () => played.writable, set: (open: boolean) => (played.writable = open) },
     writableLength: { get: () => played.writableLength, set: (left: number) => (played.writableLength = left) },
   });
-  return Object.assign(raw, { lengths: played.lengths, write }) as unknown as net.Socket & Played;
+  return Object.assign(raw, { lengths: played.lengths, write });
 }
 
 /** Plays in virtual time, until nothing is left to happen; steps are at the ms of their keys. */

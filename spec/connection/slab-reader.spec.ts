@@ -8,8 +8,8 @@ const KIB = 1024;
 function reading(take: TakeLent) {
   const reader = new SlabReader();
   reader.listen(take);
-  const { buffer, callback } = reader.onread;
-  const ask = (): Buffer => (buffer as () => Buffer)();
+  const { onread } = reader;
+  const ask = (): Buffer => (onread.buffer as () => Buffer)();
   let memory = ask();
   return {
     reader,
@@ -18,7 +18,7 @@ function reading(take: TakeLent) {
     /** The kernel reads so many bytes of one kind. */
     read: (length: number, byte = 'x'): boolean => {
       memory.fill(byte, 0, length);
-      const goesOn = callback(length, memory);
+      const goesOn = onread.callback(length, memory);
       memory = ask();
       return goesOn;
     },
@@ -27,7 +27,7 @@ function reading(take: TakeLent) {
 
 /** Whether it has nothing but this byte. */
 const isAll = (chunk: Buffer | undefined, byte: string): boolean =>
-  chunk !== undefined && chunk.equals(Buffer.alloc(chunk.length, byte));
+  chunk?.equals(Buffer.alloc(chunk.length, byte)) === true;
 
 describe('SlabReader', () => {
   it('lends what was read, of its length, in memory that the next read writes over', () => {
@@ -118,7 +118,9 @@ describe('SlabReader', () => {
     const readers = Array.from({ length: 3 }, (_, at) => {
       let turn = at;
       let now = '';
-      const { read } = reading((_chunk, keep) => void (turn++ % 3 === 0 ? undefined : kept.push([keep(), now])));
+      const { read } = reading((_chunk, keep) => {
+        if (turn++ % 3 > 0) kept.push([keep(), now]);
+      });
       return (length: number, byte: string) => read(length, (now = byte));
     });
     const sizes = [1, 100, 16 * KIB - 1, 16 * KIB, 40 * KIB, SLAB_BYTES];

@@ -260,32 +260,36 @@ describe('row 3: a reset while merged writes are in flight', () => {
     const outcomes = range(0, FRAMES).map((number) => outcome(socket.write(numbered(number, 1020))));
     await proxy.connection(0);
     await settled(() => socket.stats().framesWritten);
-    const { inFlightFrames } = socket.stats();
-    expect(inFlightFrames).to.equal(64);
+    const { inFlightFrames: batch } = socket.stats();
+    expect(batch).to.be.within(63, 64); // of 64 KiB and no more: a codec may need room for a byte more than it writes
     proxy.connections[0]!.reset();
-    return { ...parts, results: await Promise.all(outcomes) };
+    return { ...parts, batch, results: await Promise.all(outcomes) };
   }
 
   it('counts none of the batch as written: with retryLimit 0 each of its frames is "unknown", and all others are written [S3][S4]', async () => {
-    const { socket, server, results, errors } = await stuckBatch(0);
+    const { socket, server, batch, results, errors } = await stuckBatch(0);
     const failed = results.flatMap((result, number) => (result === 'written' ? [] : [number]));
     const [first = -1] = failed;
-    expect(failed).to.deep.equal(range(first, first + 64));
+    expect(failed).to.deep.equal(range(first, first + batch));
     for (const number of failed)
       expect(results[number]).to.be.instanceOf(WriteError).and.to.include({ fate: 'unknown', attempts: 1 });
-    expect(errors.values[0]).to.include({ code: 'TCP_CONNECTION_LOST', unconfirmed: 64, bytesWritten: first * 1024 });
-    const after = range(first + 64, FRAMES);
+    expect(errors.values[0]).to.include({
+      code: 'TCP_CONNECTION_LOST',
+      unconfirmed: batch,
+      bytesWritten: first * 1024,
+    });
+    const after = range(first + batch, FRAMES);
     expect(await arrived(await server.recording(1), after.length * 1024)).to.deep.equal(after);
-    expect(socket.stats()).to.include({ framesWritten: FRAMES - 64, framesUndelivered: 64 });
+    expect(socket.stats()).to.include({ framesWritten: FRAMES - batch, framesUndelivered: batch });
   });
 
   it('writes all of the batch again, in order and before the rest [S1][S2][S4]', async () => {
-    const { socket, server, results, errors } = await stuckBatch(5);
+    const { socket, server, batch, results, errors } = await stuckBatch(5);
     expect(new Set(results)).to.deep.equal(new Set(['written']));
     const { bytesWritten } = errors.values[0] as ConnectionLostError;
     const again = range(bytesWritten / 1024, FRAMES);
     expect(await arrived(await server.recording(1), again.length * 1024)).to.deep.equal(again);
-    expect(socket.stats()).to.include({ framesWritten: FRAMES, framesRetried: 64 });
+    expect(socket.stats()).to.include({ framesWritten: FRAMES, framesRetried: batch });
   });
 
   it('rejects each of several writes past the queue that Node has merged into one [S4]', async () => {

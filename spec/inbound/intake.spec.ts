@@ -165,11 +165,11 @@ describe('Intake', () => {
     });
 
     it('lets a decoder without `detach` have each chunk for good', () => {
-      const { decoder, ...rest } = lines();
+      const codec = lines();
       const { intake } = made({
-        ...rest,
+        encode: (text) => codec.encode(text),
         decoder: (report) => {
-          const inner = decoder(report);
+          const inner = codec.decoder(report);
           return { push: (chunk) => inner.push(chunk), next: () => inner.next(), end: () => inner.end() };
         },
       });

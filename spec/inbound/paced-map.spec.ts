@@ -286,7 +286,7 @@ describe('pacedMap', () => {
 
     it('at so many bytes that are not finished, and releases at half of both', () => {
       const held = brake({ frames: 4, bytes: 100 });
-      const frames = new Subject<Uint8Array | string | number>();
+      const frames = new Subject<ArrayBufferView | string | number>();
       const works: Subject<string>[] = [];
       const project = (_frame: unknown, index: number): Subject<string> => (works[index] = new Subject());
       frames.pipe(pacedMap(held, project, 10)).subscribe();

@@ -52,10 +52,10 @@ describe('ReadAhead', () => {
 
   it('can hold anew while it releases', () => {
     let releases = 0;
-    const ahead: ReadAhead = new ReadAhead(() => () => void (releases++ === 0 && ahead.came('b')), {
-      frames: 1,
-      bytes: 10,
-    });
+    const release = (): void => {
+      if (releases++ === 0) ahead.came('b');
+    };
+    const ahead: ReadAhead = new ReadAhead(() => release, { frames: 1, bytes: 10 });
     const size = ahead.came('a');
     ahead.done(size);
     expect(releases).to.equal(1);

@@ -528,13 +528,12 @@ describe('Receiver', () => {
       );
       const heard = hear(receiver.inbound);
       await turn();
-      const { decoded } = line.intake.events;
+      let faults = 1;
       line.intake.events.decoded = () => {
-        throw new RangeError('out of stack');
+        if (faults-- > 0) throw new RangeError('out of stack');
       };
       expect(() => line.link.chunk('a\nb\nc')).to.throw();
       expect(detached).to.equal(1);
-      line.intake.events.decoded = decoded;
       line.link.chunk('\n');
       expect(heard.frames).to.eql(['b', 'c']);
     });
@@ -558,6 +557,16 @@ describe('Receiver', () => {
       expect(seen).to.eql([4096, 8192, 10_000]);
       expect(heard.frames.join()).to.equal(numbers(10_000));
       expect([line.link.pauses, line.link.resumes]).to.eql([1, 1]);
+    });
+
+    it('is cut, and not many chunks that are read one after another, of fewer frames each', async () => {
+      const { receiver, open } = made();
+      const line = open();
+      const heard = hear(receiver.inbound);
+      await turn();
+      for (let i = 0; i < 10; i++) line.chunk(many(1000));
+      expect(heard.frames).to.have.length(10_000);
+      expect(line.link.pauses).to.equal(0);
     });
 
     it('gives them their turn also where demand ends and begins at each frame', async () => {

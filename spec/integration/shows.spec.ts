@@ -107,6 +107,37 @@ describe('the figures', function () {
     expect(memory.most).to.be.lessThan(16 * MIB);
   });
 
+  it('64 MiB of bytes() into work of 1 MiB a second grow memory by less than 8 MiB, and no byte is lost [S5][S6]', async () => {
+    const frames = 64 * 1024 - 256; // and 4 bytes of length each
+    const server = await otherProcess('frame-source', { frames, size: 1024 });
+    const socket = track(tcpSocket({ host: 'localhost', port: server.port, reconnect: false }));
+    const began = performance.now();
+    const memory = memoryWatch();
+    let [bytes, slowBytes] = [0, 0];
+    const decoded: number[] = [];
+    const decoder = lengthPrefixed().decoder(() => undefined);
+    const work = async (chunk: Buffer): Promise<void> => {
+      if (performance.now() - began < 4_000) {
+        bytes += chunk.length;
+        const ahead = (bytes / MIB) * 1000 - (performance.now() - began);
+        if (ahead > 0) await firstValueFrom(timer(ahead));
+        slowBytes = bytes;
+        memory.look();
+      }
+      decoder.push(chunk);
+      for (let frame = decoder.next(); frame !== undefined; frame = decoder.next()) decoded.push(frame.readUInt32BE());
+    };
+    const all = collect(socket.inbound.pipe(pacedMap(socket, work)));
+    await all.ended;
+    figure(
+      `(h) 64 MiB of bytes() into pacedMap: ${(slowBytes / MIB).toFixed(1)} MiB in 4 s of slow work, ${memory.text}`,
+    );
+    expect(slowBytes).to.be.within(1, 8 * MIB);
+    expect(memory.most).to.be.lessThan(8 * MIB);
+    expect([decoded.length, decoded.findIndex((number, i) => number !== i)]).to.eql([frames, -1]);
+    decoder.end();
+  });
+
   it('two firstValueFrom in a row over "one,two,three" give "one" and "two" [S6]', async () => {
     const server = await serve();
     const socket = track(tcpSocket({ port: server.port, codec: lines() }));

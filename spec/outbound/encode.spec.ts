@@ -1,8 +1,10 @@
 import { expect } from 'chai';
 import { map, Observable, of, range, retry, Subject, take } from 'rxjs';
-import { lines } from '../../lib/codec/lines.js';
 import { FrameError } from '../../lib/errors.js';
-import { encode, encodeMessage } from '../../lib/outbound/encode.js';
+import { encoder } from '../../lib/codec/encode-into.js';
+import { lines } from '../../lib/codec/lines.js';
+import { asFrameError, encode, encodeInto, encodeMessage } from '../../lib/outbound/encode.js';
+import { FrameSlabs } from '../../lib/outbound/slabs.js';
 import { marbles } from '../support/marbles.js';
 import { tape } from '../support/tape.js';
 
@@ -83,6 +85,68 @@ describe('encodeMessage', () => {
       expect(error).to.include({ kind: 'encode', message: 'encode frame: the codec did not answer with bytes' });
     });
   }
+});
+
+describe('encodeInto', () => {
+  const slabs = (): FrameSlabs => new FrameSlabs(() => 8);
+
+  it('writes straight into the memory it is given, if the codec can', () => {
+    const target = slabs();
+    const into = encodeInto(lines());
+    target.commit(into('one', target));
+    const end = into('two', target);
+    expect([target.start, end]).to.eql([4, 8]);
+    expect(target.bytes.subarray(0, end).toString()).to.equal('one\ntwo\n');
+  });
+
+  it('gives the very bytes of a codec that cannot, by reference', () => {
+    const bytes = Uint8Array.of(1, 2, 3);
+    const target = slabs();
+    expect(encodeInto({ encode: () => bytes })(0, target)).to.equal(3);
+    expect([target.bytes === bytes, target.start]).to.eql([true, 0]);
+  });
+
+  it('calls `encode` as a method of its codec', () => {
+    const codec = {
+      bytes: Buffer.from('x'),
+      encode() {
+        return this.bytes;
+      },
+    };
+    const target = slabs();
+    encodeInto(codec)(0, target);
+    expect(target.bytes).to.equal(codec.bytes);
+  });
+
+  it('calls the `encode` that somebody has put in the place of the codec’s own', () => {
+    const target = slabs();
+    const codec = { ...lines(), encode: (message: string) => Buffer.from(`<${message}>`) };
+    expect(encodeInto(codec)('a', target)).to.equal(3);
+    expect(target.bytes.toString()).to.equal('<a>');
+  });
+
+  it('throws what the codec throws, or a FrameError of what it answers', () => {
+    const cause = new Error('mine');
+    const codec = {
+      encode: encoder(() => {
+        throw cause;
+      }),
+    };
+    expect(() => encodeInto(codec)(0, slabs())).to.throw(cause);
+    expect(thrown(() => encodeInto({ encode: () => 'x' as never })(0, slabs()))).to.include({ kind: 'encode' });
+    expect(thrown(() => encodeInto({} as never)(0, slabs()))).to.include({ kind: 'encode' });
+  });
+});
+
+describe('asFrameError', () => {
+  it('takes a FrameError as it is, and makes one of anything else', () => {
+    const error = new FrameError('too-large', 'x');
+    expect(asFrameError(error)).to.equal(error);
+    for (const cause of [new Error('c0ffee'), 'c0ffee', undefined]) {
+      const made = asFrameError(cause);
+      expect([made instanceof FrameError, made.kind, made.cause]).to.eql([true, 'encode', cause]);
+    }
+  });
 });
 
 describe('encode', () => {

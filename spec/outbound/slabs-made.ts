@@ -2,7 +2,8 @@ import { SLAB_BYTES } from '../../lib/outbound/slabs.js';
 
 /** How many slabs are made anew while this runs: what is spare is none of them. */
 export function slabsMade(action: () => void): number {
-  const { allocUnsafeSlow } = Buffer;
+  const allocUnsafeSlow = Buffer.allocUnsafeSlow.bind(Buffer);
+  const own = Object.getOwnPropertyDescriptor(Buffer, 'allocUnsafeSlow')!;
   let made = 0;
   Buffer.allocUnsafeSlow = (size) => {
     if (size === SLAB_BYTES) made++;
@@ -11,7 +12,7 @@ export function slabsMade(action: () => void): number {
   try {
     action();
   } finally {
-    Buffer.allocUnsafeSlow = allocUnsafeSlow;
+    Object.defineProperty(Buffer, 'allocUnsafeSlow', own);
   }
   return made;
 }

@@ -218,9 +218,10 @@ function unchanged({ batch, bytes }: Handed, what: string): void {
 }
 
 /** Bytes that tell which message they belong to, and where in it they stand. */
-function writeFrame(into: Buffer, id: number): Buffer {
-  const sign = Buffer.from([id, id >> 8, id * 7 + 1, 0x55]);
-  return into.fill(sign);
+function writeFrame<B extends Uint8Array>(into: B, id: number): B {
+  const sign = [id, id >> 8, id * 7 + 1, 0x55];
+  Buffer.from(into.buffer, into.byteOffset, into.length).fill(Buffer.from(sign));
+  return into;
 }
 
 /** What the queue stands for, without any cleverness. */

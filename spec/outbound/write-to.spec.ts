@@ -3,6 +3,7 @@ import { SLAB_BYTES } from '../../lib/outbound/slabs.js';
 import { WriteQueue } from '../../lib/outbound/write-queue.js';
 import { writeTo, type WriteSession } from '../../lib/outbound/write-to.js';
 import { confirmAtOnce, fakeLink, type FakeLink, type OnFakeWrite } from '../support/fake-link.js';
+import { turns } from '../support/fixture.js';
 import { until } from '../support/leaks.js';
 import { seededRandom } from '../support/random.js';
 
@@ -52,9 +53,12 @@ function enqueue(queue: WriteQueue, bytes: Uint8Array, message: unknown = 0): vo
   queue.enqueue(bytes, 0, bytes.length, message, undefined);
 }
 
-/** Past every microtask of this turn. */
+/** Writes are confirmed once they have returned, as streams do. */
+const confirmSoon: OnFakeWrite = (link) => process.nextTick(() => link.confirm());
+
+/** Past the end of this turn of the event loop. */
 function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
+  return turns(2);
 }
 
 describe('writeTo', () => {
@@ -99,12 +103,23 @@ describe('writeTo', () => {
 
   it('fills batches up to 64 KiB with whole frames [S2]', async () => {
     const { link, session, add } = rig(confirmAtOnce);
-    for (let i = 0; i < 5; i++) add(Buffer.alloc(16 * KIB, i));
-    add(Buffer.alloc(1), Buffer.alloc(48 * KIB), Buffer.alloc(7));
+    for (let i = 0; i < 20; i++) add(Buffer.alloc(8 * KIB, i));
+    add(Buffer.alloc(1), Buffer.alloc(15 * KIB), Buffer.alloc(7));
     session.wake();
     await turn();
     expect(SLAB_BYTES).to.equal(64 * KIB);
-    expect(link.writes.map(({ text }) => text.length)).to.eql([64 * KIB, 16 * KIB + 1, 48 * KIB + 7]);
+    expect(link.writes.map(({ text }) => text.length)).to.eql([64 * KIB, 64 * KIB, 47 * KIB + 8]);
+  });
+
+  it('hands a frame of 16 KiB and more over alone and uncopied, too [S2]', async () => {
+    const { link, session, queue } = rig(confirmSoon);
+    const frames = [1, 16 * KIB - 1, 16 * KIB, 3, 20 * KIB, 16 * KIB].map((size) => Buffer.alloc(size, size));
+    for (const bytes of frames) enqueue(queue, bytes);
+    session.wake();
+    await turn();
+    expect(link.writes.map(({ text }) => text.length)).to.eql([16 * KIB, 16 * KIB, 3, 20 * KIB, 16 * KIB]);
+    expect(link.writes.slice(1).map(({ batch }) => batch)).to.eql(frames.slice(2));
+    for (const [i, { batch }] of link.writes.slice(1).entries()) expect(batch).to.equal(frames[i + 2]);
   });
 
   it('hands a frame larger than a batch over alone and uncopied [S2]', async () => {
@@ -179,6 +194,64 @@ describe('writeTo', () => {
     session.wake();
     await turn();
     expect(link.texts).to.eql(['a', 'b']);
+  });
+
+  describe('in a turn in which it has written', () => {
+    it('keeps what does not fill a batch for the end of the turn [S1]', async () => {
+      const { link, session, add } = rig(confirmAtOnce);
+      add('a');
+      session.wake();
+      await Promise.resolve();
+      for (const message of ['b', 'c']) {
+        add(message);
+        session.wake();
+        await Promise.resolve();
+      }
+      expect(link.texts).to.eql(['a']);
+      await turn();
+      expect(link.texts).to.eql(['a', 'bc']);
+    });
+
+    it('writes what fills a batch, the rest at the end of the turn', async () => {
+      const { link, session, add } = rig(confirmAtOnce);
+      add('a');
+      session.wake();
+      await Promise.resolve();
+      for (let i = 0; i < 9; i++) add(Buffer.alloc(8 * KIB));
+      session.wake();
+      expect(link.texts).to.eql(['a']);
+      await turn();
+      expect(link.writes.map(({ text }) => text.length)).to.eql([1, 64 * KIB, 8 * KIB]);
+    });
+
+    it('writes at once what comes of an outcome that somebody waited for, however long the chain', async () => {
+      const { link, session, queue } = rig(confirmSoon);
+      const write = (): Promise<void> =>
+        new Promise((resolve) => {
+          queue.enqueue(Buffer.from('x'), 0, 1, 0, { settled: () => resolve(), retryLimit: undefined });
+          session.wake();
+        });
+      let turnsOver = 0;
+      let over = false;
+      const counted = until(() => (turnsOver++, over));
+      for (let i = 0; i < 160; i++) await write();
+      over = true;
+      await counted;
+      expect(link.writes).to.have.length(160);
+      expect(turnsOver).to.be.below(15); // others must have their turn too, one in 16 batches
+    });
+
+    it('hands nothing over at its end if it was stopped meanwhile [S10] [S11]', async () => {
+      const { link, session, add } = rig(confirmAtOnce);
+      for (const message of ['a', 'b']) {
+        add(message);
+        session.wake();
+        await Promise.resolve();
+      }
+      session.stop();
+      await turn();
+      expect(link.texts).to.eql(['a']);
+    });
   });
 
   describe('when a write fails', () => {
@@ -344,7 +417,7 @@ describe('writeTo', () => {
   it('uses few pieces of memory for any number of batches', async () => {
     const { link, session, add } = rig(confirmAtOnce);
     for (let i = 0; i < 50; i++) {
-      add(Buffer.alloc(20_000, 1), Buffer.alloc(20_000, 2));
+      add(Buffer.alloc(10_000, 1), Buffer.alloc(10_000, 2));
       session.wake();
       await turn();
     }

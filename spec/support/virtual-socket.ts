@@ -57,12 +57,13 @@ export interface VirtualStage extends VirtualTime {
 
 /** In a `describe`: what the library does at the end of a turn happens in virtual time too. */
 export function virtualTurns(): void {
-  const { queue, yield: giveWay } = TurnEnd;
+  const { queue, calm, yield: giveWay } = TurnEnd;
   before(() => {
-    TurnEnd.queue = TurnEnd.yield = (action) => void asapScheduler.schedule(action);
+    TurnEnd.queue = TurnEnd.calm = TurnEnd.yield = (action) => void asapScheduler.schedule(action);
   });
   after(() => {
     TurnEnd.queue = queue;
+    TurnEnd.calm = calm;
     TurnEnd.yield = giveWay;
   });
 }

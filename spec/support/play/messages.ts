@@ -1,7 +1,8 @@
 import { expect } from 'chai';
 import { ConnectionLostError, OverflowError, ReconnectLimitError, WriteError } from '../../../lib/errors.js';
 import type { TcpError } from '../../../lib/errors.js';
-import { BATCH_BYTES } from '../../../lib/outbound/write-to.js';
+import { SLAB_BYTES } from '../../../lib/outbound/slabs.js';
+import type { FakeLinkWrite } from '../fake-link.js';
 import type { GhostLink, Stage } from '../stage.js';
 import type { Schedule, WriteAct } from './schedule.js';
 
@@ -27,6 +28,8 @@ export class Messages {
   readonly #schedule: Schedule;
   readonly #byText = new Map<string, Message>();
   #batch: { readonly messages: readonly Message[]; readonly link: GhostLink } | undefined;
+  /** What a kernel may be reading still: nobody has said that it took them. */
+  readonly #unconfirmed: FakeLinkWrite[] = [];
   #firstLink: GhostLink | undefined;
   #writing: Message | undefined;
 
@@ -55,7 +58,7 @@ export class Messages {
 
   make(act: WriteAct, late: boolean): Message {
     const limit = act.how === 'write' && act.retryLimit >= 0 ? act.retryLimit : this.#schedule.retryLimit;
-    const text = `m${this.#byText.size}${act.big ? '.'.repeat(BATCH_BYTES / 2) : ''}`;
+    const text = `m${this.#byText.size}${act.big ? '.'.repeat(SLAB_BYTES / 2) : ''}`;
     const withdrawal = act.how === 'write' ? new AbortController() : undefined;
     const message = { text, limit, late, withdrawal, handed: 0, written: false, errors: [], promise: undefined };
     this.#byText.set(text, message);
@@ -77,7 +80,9 @@ export class Messages {
 
   /** A batch was handed over: what has waited longest, whole, and nothing else is in flight. */
   handed(link: GhostLink): void {
-    const { text } = link.writes.at(-1)!;
+    const write = link.writes.at(-1)!;
+    this.#unconfirmed.push(write);
+    const { text } = write;
     const texts = text.split('\n');
     expect(texts.pop(), 'whole frames').to.equal('');
     const batch = this.pending.slice(0, texts.length);
@@ -85,7 +90,7 @@ export class Messages {
     expect(link.unanswered, 'one batch at a time').to.equal(1);
     expect([link.finished, link.ends], 'after a FIN').to.eql([false, 0]);
     if (texts.length === 1) return this.#hand(link, batch);
-    expect(text.length, 'a batch').to.be.at.most(BATCH_BYTES);
+    expect(text.length, 'a batch').to.be.at.most(SLAB_BYTES);
     const again = link !== this.#firstLink && link.writes.length === 1;
     expect(again, `after a drop, ${texts.join()} together`).to.be.false;
     expect(batch.filter(onLastTry), 'on their last try, in company').to.eql([]);
@@ -105,6 +110,7 @@ export class Messages {
   confirmed(): void {
     for (const message of this.inFlight) message.written = true;
     this.#batch = undefined;
+    unchanged(this.#unconfirmed.pop()!);
   }
 
   told(error: TcpError): void {
@@ -135,6 +141,7 @@ export class Messages {
   async judge({ socket }: Stage): Promise<void> {
     const all = this.#all;
     for (const message of all) await judgeOutcome(message);
+    for (const write of this.#unconfirmed) unchanged(write);
     const stats = socket.stats();
     expect(stats.framesWritten).to.equal(all.filter(({ written }) => written).length);
     expect(stats.framesUndelivered + stats.framesRefused).to.equal(
@@ -142,6 +149,10 @@ export class Messages {
     );
     expect(stats).to.include({ queuedFrames: 0, queuedBytes: 0, inFlightFrames: 0, heldBytes: 0 });
   }
+}
+
+function unchanged({ batch, text }: FakeLinkWrite): void {
+  expect(Buffer.from(batch).toString('latin1'), 'written over before it was confirmed').to.equal(text);
 }
 
 async function judgeOutcome(message: Message): Promise<void> {
