@@ -11,7 +11,6 @@
  */
 import type { OnReadOpts } from 'node:net';
 import { ownedCopy } from '../codec/owned-copy.js';
-import { TurnEnd } from '../turn.js';
 
 /** The longest chunk, in bytes. */
 export const SLAB_BYTES = 64 * 1024;
@@ -74,7 +73,7 @@ export class SlabReader {
       this.#take?.(chunk, this.#keep);
     } catch (error) {
       // Thrown from here, Node would not ask for other memory, and read over a slab that was kept.
-      TurnEnd.queue(() => {
+      queueMicrotask(() => {
         throw error;
       });
     } finally {

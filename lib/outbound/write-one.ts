@@ -3,7 +3,7 @@ import type { TcpError } from '../errors.js';
 import { onAbort } from '../on-abort.js';
 import { quiet } from '../quiet.js';
 import { resolveSignal } from '../resolve-config.js';
-import type { Outlet } from './outlet.js';
+import type { FrameTerms } from './queued-frame.js';
 
 /** Options of one message. */
 export interface WriteOptions {
@@ -13,9 +13,21 @@ export interface WriteOptions {
   readonly retryLimit?: number;
 }
 
+/** Where one message goes. */
+export interface Taking<Out> {
+  /** Whether it takes nothing more. */
+  readonly closed: boolean;
+  /** Takes a message, and answers its place; or refuses it, and settles it. */
+  offer(message: Out, terms: FrameTerms): number;
+  /** Takes back the message with this place. */
+  withdraw(place: number, cause: unknown): void;
+  /** Refuses a message unseen, for this reason. */
+  turnAway(message: Out, cause: unknown, terms: FrameTerms): void;
+}
+
 /** Queues one message and tells its outcome; `socketRetryLimit` is for a message without its own. */
 export function writeOne<Out>(
-  outlet: Outlet<Out>,
+  outlet: Taking<Out>,
   message: Out,
   options: WriteOptions,
   socketRetryLimit: number,
