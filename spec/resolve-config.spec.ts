@@ -251,8 +251,9 @@ describe('resolveConfig', () => {
       });
     }
 
-    it('gives net options that inherit nothing', () => {
-      expect(Object.getPrototypeOf(resolveConfig(PLACE).socket)).to.equal(null);
+    it('gives net options each of its own, so that none is inherited', () => {
+      const names = 'noDelay keepAlive keepAliveInitialDelay localAddress localPort family lookup autoSelectFamily';
+      expect(Object.keys(resolveConfig(PLACE).socket)).to.eql([...names.split(' '), 'autoSelectFamilyAttemptTimeout']);
     });
   });
 

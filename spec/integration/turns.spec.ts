@@ -1,4 +1,5 @@
 import * as net from 'node:net';
+import { duplexPair, PassThrough, type Duplex } from 'node:stream';
 import { expect } from 'chai';
 import { lines, tcpSocket, type TcpSocket } from '../../lib/index.js';
 import { FrameRing } from '../../lib/outbound/frame-ring.js';
@@ -13,7 +14,7 @@ type LineSocket = TcpSocket<string, string>;
 /** A socket of lines over a stream that takes all at once, and that stream. */
 async function faked(): Promise<{ socket: LineSocket; stream: FakeStream }> {
   const { dial, streams } = new FakeDials();
-  const socket = kept(tcpSocket<string>({ host, port: 1, codec: lines(), dial }));
+  const socket = kept(tcpSocket({ host, port: 1, codec: lines(), dial }));
   await until(() => socket.stats().epoch === 1);
   await turns(3);
   return { socket, stream: streams[0]! };
@@ -32,7 +33,7 @@ async function wired() {
     };
     return raw;
   };
-  const socket = kept(tcpSocket<string>({ host, port: server.port, codec: lines(), dial }));
+  const socket = kept(tcpSocket({ host, port: server.port, codec: lines(), dial }));
   await socket.write('open');
   await turns(3);
   const recording = await server.recording(0);
@@ -147,7 +148,7 @@ describe('a message in a turn of the event loop', () => {
   it('is not forgotten at the end of a turn in which the connection is lost: the next one has it, in order [S1] [S2]', async () => {
     const { dial, streams } = new FakeDials();
     const reconnect = { initialDelay: 1, maxDelay: 1 };
-    const socket = kept(tcpSocket<string>({ host, port: 1, codec: lines(), dial, settle: 0, reconnect }));
+    const socket = kept(tcpSocket({ host, port: 1, codec: lines(), dial, settle: 0, reconnect }));
     await until(() => socket.stats().epoch === 1);
     await turns(3);
     setImmediate(() => socket.outbound.next('a'));
@@ -161,6 +162,35 @@ describe('a message in a turn of the event loop', () => {
   });
 });
 
+describe('the memory of what is written', () => {
+  leavesNothingOpen();
+
+  for (const [what, pair] of Object.entries<() => readonly [Duplex, Duplex]>({
+    'a PassThrough': () => {
+      const both = new PassThrough();
+      return [both, both];
+    },
+    'duplexPair()': () => duplexPair(),
+  })) {
+    it(`over ${what}, which keeps what it was handed after its callback, writes over nothing [S1]`, async () => {
+      const [near, far] = pair();
+      const socket = kept(tcpSocket({ host: 'x', port: 1, codec: lines(), dial: () => near }));
+      const sent: string[] = [];
+      for (let round = 0; round < 10; round++) {
+        for (let i = 0; i < 20; i++) {
+          sent.push(`${round}-${i}\n`);
+          socket.outbound.next(`${round}-${i}`);
+        }
+        await turns(2);
+      }
+      let got = '';
+      far.on('data', (chunk: Buffer) => (got += String(chunk)));
+      await until(() => got.length >= sent.join('').length);
+      expect(got).to.equal(sent.join(''));
+    });
+  }
+});
+
 describe('a backlog', () => {
   leavesNothingOpen();
   const writeBuffer = { frames: 2_000_000, bytes: 2 ** 30 };
@@ -169,7 +199,7 @@ describe('a backlog', () => {
     const workFor = async (count: number): Promise<number> => {
       let open: (stream: FakeStream) => void = () => undefined;
       const dial = (): Promise<FakeStream> => new Promise((resolve) => (open = resolve));
-      const socket = kept(tcpSocket<string>({ host, port: 1, codec: lines(), dial, writeBuffer }));
+      const socket = kept(tcpSocket({ host, port: 1, codec: lines(), dial, writeBuffer }));
       let work = 0;
       const undo = [
         tapped(FrameRing.prototype, 'push', () => work++),
@@ -200,7 +230,7 @@ describe('a backlog', () => {
   it(`of ${count} messages that were made in an outage arrives, all of it and in order [S1] [S2]`, async () => {
     const port = await deadPort();
     const reconnect = { initialDelay: 1, maxDelay: 1 };
-    const socket = kept(tcpSocket<string>({ host, port, codec: lines(), writeBuffer, reconnect }));
+    const socket = kept(tcpSocket({ host, port, codec: lines(), writeBuffer, reconnect }));
     await until(() => socket.stats().dials > 1);
     for (let i = 0; i < count; i++) socket.outbound.next(String(i).padStart(15, '0'));
     expect(socket.stats()).to.include({ queuedFrames: count, queuedBytes: 16 * count });

@@ -205,6 +205,6 @@ describe('FrameRing', () => {
     expect(messages(ring)).to.eql(names(1, 3_000));
     const small = new FrameRing();
     small.shrink();
-    expect(small.mask).to.equal(15);
+    expect(small.mask).to.equal(-1);
   });
 });

@@ -45,8 +45,8 @@ function scripts(overflow: QueueConfig['overflow']): fc.Arbitrary<Script> {
   const retryLimit = fc.option(fc.oneof(fc.nat(4), fc.constant(Infinity)), { nil: undefined, freq: 2 });
   const edges = [BY_REFERENCE, SLAB_BYTES].flatMap((bytes) => [bytes - 1, bytes, bytes + 1]);
   const size = fc.oneof(
-    { weight: 12, arbitrary: fc.nat(25) },
-    { weight: 4, arbitrary: fc.nat(5_000) },
+    { weight: 8, arbitrary: fc.nat(25) },
+    { weight: 8, arbitrary: fc.nat(15_000) },
     { weight: 1, arbitrary: fc.nat(100_000) },
     { weight: 1, arbitrary: fc.constantFrom(...edges) },
   );
@@ -58,7 +58,7 @@ function scripts(overflow: QueueConfig['overflow']): fc.Arbitrary<Script> {
   const steps = fc.oneof(
     call(55, { call: fc.constant('enqueue'), size, where, retryLimit }),
     call(2, { call: fc.constant('encode in vain'), size }),
-    call(15, { call: fc.constant('take'), limit: fc.constantFrom(SLAB_BYTES, SLAB_BYTES, 10) }),
+    call(15, { call: fc.constant('take'), limit: fc.constantFrom(SLAB_BYTES, 20_000, 10, 10) }),
     call(10, { call: fc.constant('confirm') }),
     call(5, { call: fc.constant('rewind') }),
     call(10, { call: fc.constant('withdraw'), back: fc.nat(60) }),
@@ -72,7 +72,10 @@ function scripts(overflow: QueueConfig['overflow']): fc.Arbitrary<Script> {
   return fc.record({
     config: fc.record({
       overflow: fc.constant(overflow),
-      writeBuffer: fc.record({ frames: fc.constantFrom(5, 40, 200), bytes: fc.constantFrom(60, 3_000, 250_000) }),
+      writeBuffer: fc.record({
+        frames: fc.constantFrom(5, 40, 200),
+        bytes: fc.constantFrom(60, 3_000, 250_000, 1_000_000),
+      }),
       retryLimit: fc.nat(3),
     }),
     steps: fc.array(steps, { maxLength: 500, size: 'max' }),

@@ -533,6 +533,24 @@ describe('WriteQueue', () => {
     });
   });
 
+  it('keeps its ring short, however many are withdrawn behind one that waits [S5]', () => {
+    const { push } = Object.getOwnPropertyDescriptors(FrameRing.prototype);
+    let longest = 0;
+    FrameRing.prototype.push = function (this: FrameRing, ...frame) {
+      (push.value as FrameRing['push']).apply(this, frame);
+      longest = Math.max(longest, this.mask + 1);
+    };
+    try {
+      const { queue, add, take } = rig();
+      for (const name of ['first', 'second']) add(name);
+      for (let i = 0; i < 5_000; i++) queue.withdraw(add('x'), 'x');
+      expect(longest).to.be.within(32, 128);
+      expect(take()).to.eql(['first', 'second']);
+    } finally {
+      Object.defineProperty(FrameRing.prototype, 'push', push);
+    }
+  });
+
   describe('clear', () => {
     it('gives up every frame in order: unknown what is or was in flight, unsent the rest [S3]', () => {
       const { queue, lost, settled, add, take } = rig();
