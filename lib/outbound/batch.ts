@@ -1,5 +1,6 @@
 import type { FrameRing } from './frame-ring.js';
-import { BY_REFERENCE, takeSlab } from './slabs.js';
+import type { FrameTerms } from './queued-frame.js';
+import { BY_REFERENCE, giveBack, takeSlab, type FrameSlabs } from './slabs.js';
 
 const NOTHING = new Uint8Array(0);
 
@@ -19,17 +20,18 @@ export interface Batch {
 }
 
 /**
- * The next batch of a ring that is not empty: whole frames from a position on, up to `limit` bytes together, or one larger frame.
+ * The next batch of what waits in a ring, which is not nothing: whole frames from the cursor on, up to `limit` bytes together, or one larger frame.
  *
  *     memory   [ a b c d . . ]              one slab, one behind the other   ──> a part of the slab
  *     memory   [a]  [b]  [c]                each its own, and short          ──> copied into one slab
  *     memory   [a]  [ b ............. ]     16 KiB and more                  ──> by reference, on its own
  *
- * A frame that is `alone` shares its batch with no other.
+ * A frame that is `alone` shares its batch with no other. A batch that has to be copied ends, from 16 KiB on, where the next could go on
+ * in one piece.
  */
-export function takeBatch(ring: FrameRing, from: number, limit: number, alone: (slot: number) => boolean): Batch {
-  const { memory, starts, lengths, mask, tail } = ring;
-  let position = from;
+export function takeBatch(ring: FrameRing, limit: number, alone: (slot: number) => boolean): Batch {
+  const { cursor, memory, starts, lengths, mask, tail } = ring;
+  let position = cursor;
   let length = 0;
   let frames = 0;
   let gaps = 0;
@@ -49,8 +51,8 @@ export function takeBatch(ring: FrameRing, from: number, limit: number, alone: (
     full = alone(slot);
     const joins = its === last && start === end;
     if (frames > 0) {
-      const separate = !joins && (more >= BY_REFERENCE || (inOnePiece && length >= BY_REFERENCE));
-      if (full || separate || length + more > limit) break;
+      const separate = joins !== inOnePiece && length >= BY_REFERENCE;
+      if (full || separate || (!joins && more >= BY_REFERENCE) || length + more > limit) break;
       inOnePiece &&= joins;
     } else begin = start;
     frames++;
@@ -59,8 +61,25 @@ export function takeBatch(ring: FrameRing, from: number, limit: number, alone: (
     end = start + more;
   }
   const slab = inOnePiece || last === undefined ? undefined : takeSlab(length);
-  const bytes = slab === undefined ? part(last ?? NOTHING, begin, end) : pack(ring, from, position, slab);
+  const bytes = slab === undefined ? part(last ?? NOTHING, begin, end) : pack(ring, cursor, position, slab);
   return { bytes, length, frames, gaps, to: position, slab };
+}
+
+/** The frames of a batch are written and leave the ring; returns who wants to hear of it. */
+export function leaveWritten(ring: FrameRing, batch: Batch, slabs: FrameSlabs): readonly FrameTerms[] | undefined {
+  let settled: FrameTerms[] | undefined;
+  let last: Uint8Array | undefined;
+  for (let position = ring.head; position < batch.to; position++) {
+    const slot = position & ring.mask;
+    const memory = ring.memory[slot];
+    const terms = ring.terms[slot];
+    if (terms !== undefined) (settled ??= []).push(terms);
+    if (memory !== undefined && memory !== last) slabs.passed(memory);
+    last = memory;
+    ring.clear(slot);
+  }
+  if (batch.slab !== undefined) giveBack(batch.slab);
+  return settled;
 }
 
 /** Of memory that its owner has transferred nothing is left to write. */

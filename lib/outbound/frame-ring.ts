@@ -4,6 +4,9 @@ import type { FrameTerms } from './queued-frame.js';
 const SMALLEST = 16;
 const KEPT = 2048;
 
+/** So many gaps cost nothing. */
+const FEW = 32;
+
 /** Of a ring that nothing was put into yet. */
 const NONE: never[] = [];
 const NO_NUMBERS = new Float64Array(0);
@@ -12,7 +15,7 @@ const NO_COUNTS = new Uint32Array(0);
 /**
  * The frames of a queue, in order, each field in a ring of its own: accepting a message allocates nothing.
  *
- *     position     head ............ tail            slot = position & mask
+ *     position     head .. cursor .. tail            slot = position & mask
  *     messages   [  m   m   -   m   .   . ]          the user's values
  *     memory     [  b   b   -   b   .   . ]          where a frame's bytes are; `undefined` is a gap: it has left
  *     starts, lengths, places, attempts              numbers
@@ -21,7 +24,11 @@ const NO_COUNTS = new Uint32Array(0);
  */
 export class FrameRing {
   head = 0;
+  /** Before it the frames are in flight, behind it they wait. */
+  cursor = 0;
   tail = 0;
+  /** Gaps behind the cursor. */
+  gaps = 0;
   messages: unknown[] = NONE;
   memory: (Uint8Array | undefined)[] = NONE;
   terms: (FrameTerms | undefined)[] = NONE;
@@ -78,6 +85,16 @@ export class FrameRing {
       to++;
     }
     this.tail = to;
+  }
+
+  /** Lets no gap stand before the first frame that waits, nor gaps be the most; without frames in flight that one is the first of all. */
+  trim(inFlight: boolean): void {
+    if (this.gaps > FEW && this.gaps > (this.tail - this.cursor) / 2) {
+      this.closeGaps(this.cursor);
+      this.gaps = 0;
+    }
+    for (; this.cursor < this.tail && this.memory[this.cursor & this.mask] === undefined; this.cursor++) this.gaps--;
+    if (!inFlight) this.head = this.cursor;
   }
 
   /** It is empty: its memory must not stay as large as the longest outage made it. */

@@ -1,9 +1,9 @@
 import type { WriteLimits } from '../config.js';
-import { Deque } from '../deque.js';
-import { takeBatch, type Batch } from './batch.js';
+import { leaveWritten, takeBatch, type Batch } from './batch.js';
 import { FrameRing } from './frame-ring.js';
-import type { FrameTerms, LostFrame, Loss, QueueConfig, QueueEvents } from './queued-frame.js';
-import { giveBack, FrameSlabs } from './slabs.js';
+import { Leaving } from './leaving.js';
+import type { FrameTerms, Loss, QueueConfig, QueueEvents } from './queued-frame.js';
+import { FrameSlabs } from './slabs.js';
 import { afterLoss, fateOf } from './write-retry.js';
 
 /**
@@ -24,13 +24,10 @@ export class WriteQueue {
   readonly #retryLimit: number;
   readonly #events: QueueEvents;
   readonly #ring = new FrameRing();
-  /** Frames that are out and whose outcome is still to be told. */
-  readonly #leaving = new Deque<[LostFrame, Loss]>();
-  #cursor = 0;
+  readonly #leaving: Leaving;
   #inFlight: Batch | undefined;
   #frames = 0;
   #bytes = 0;
-  #gaps = 0;
   #accepted = 0;
   /** A connection was lost: the oldest frame may have killed it, so it takes no other along. */
   #cautious = false;
@@ -40,6 +37,7 @@ export class WriteQueue {
     this.#overflow = config.overflow;
     this.#retryLimit = config.retryLimit;
     this.#events = events;
+    this.#leaving = new Leaving((frame, loss) => events.undelivered(frame, fateOf(frame.attempts), loss));
   }
 
   /** Frames without an outcome. */
@@ -96,16 +94,17 @@ export class WriteQueue {
     this.#bytes += bytes;
     this.#ring.push(place, message, terms, memory, start, bytes);
     this.slabs.commit(end);
-    if (this.#leaving.length > 0) this.#tellLeaving();
+    this.#leaving.tell();
     return place;
   }
 
   /** Moves the next batch into flight: whole frames up to `limit` bytes together, or one larger frame. `undefined` while a batch is in flight, or if nothing waits. */
   take(limit: number): Uint8Array | undefined {
     if (this.#inFlight !== undefined || this.#frames === 0) return undefined;
-    const batch = takeBatch(this.#ring, this.#cursor, limit, (slot) => this.#cautious || this.#onLastTry(slot));
-    this.#gaps -= batch.gaps;
-    this.#cursor = batch.to;
+    const ring = this.#ring;
+    const batch = takeBatch(ring, limit, (slot) => this.#cautious || this.#onLastTry(slot));
+    ring.gaps -= batch.gaps;
+    ring.cursor = batch.to;
     this.#inFlight = batch;
     return batch.bytes;
   }
@@ -121,13 +120,12 @@ export class WriteQueue {
   confirm(): boolean {
     const batch = this.#inFlight;
     if (batch === undefined) return false;
-    const settled = this.#letGo(batch);
-    if (batch.slab !== undefined) giveBack(batch.slab);
+    const settled = leaveWritten(this.#ring, batch, this.slabs);
     this.#inFlight = undefined;
     this.#cautious = false;
     this.#frames -= batch.frames;
     this.#bytes -= batch.length;
-    this.#trim();
+    this.#ring.trim(this.#inFlight !== undefined);
     this.rest();
     this.#events.written(batch.frames, batch.length);
     if (settled === undefined) return false;
@@ -151,16 +149,13 @@ export class WriteQueue {
       const { withdrawn, retryLimit = this.#retryLimit } = terms[slot] ?? {};
       if (withdrawn === undefined && afterLoss(tried, retryLimit) === 'again') continue;
       lost++;
-      this.#lose(
-        slot,
-        withdrawn === undefined ? { why: 'retries', cause } : { why: 'withdrawn', cause: withdrawn.cause },
-      );
+      this.#lose(slot, withdrawn ? { why: 'withdrawn', cause: withdrawn.cause } : { why: 'retries', cause });
     }
-    this.#gaps += this.#cursor - head - batch.frames + lost;
-    this.#cursor = head;
-    this.#trim();
+    this.#ring.gaps += this.#ring.cursor - head - batch.frames + lost;
+    this.#ring.cursor = head;
+    this.#ring.trim(this.#inFlight !== undefined);
     this.rest();
-    this.#tellLeaving();
+    this.#leaving.tell();
     return batch.frames - lost;
   }
 
@@ -172,33 +167,34 @@ export class WriteQueue {
     const slot = position & mask;
     const its = terms[slot];
     if (its !== undefined) its.withdrawn = { cause };
-    if (position < this.#cursor) return;
-    this.#gaps++;
+    if (position < this.#ring.cursor) return;
+    this.#ring.gaps++;
     this.#lose(slot, { why: 'withdrawn', cause });
-    this.#trim();
+    this.#ring.trim(this.#inFlight !== undefined);
     this.slabs.skipped();
     this.rest();
-    this.#tellLeaving();
+    this.#leaving.tell();
   }
 
-  /** Gives every frame up: the socket is closed, so that nothing comes in between and each is told at once. */
+  /** Gives every frame up: the socket is closed, so that nothing comes in between. Each is told at once, and who hears of it may withdraw others. */
   clear(cause: unknown): void {
     const loss: Loss = { why: 'closed', cause };
     const ring = this.#ring;
-    const flown = this.#inFlight === undefined ? ring.head : this.#cursor;
+    if (this.#inFlight !== undefined)
+      for (let position = ring.head; position < ring.cursor; position++) ring.attempts[position & ring.mask]!++;
     this.#inFlight = undefined;
+    ring.cursor = ring.head;
+    ring.gaps = 0;
     this.slabs.forget();
-    this.#tellLeaving();
-    for (; ring.head < ring.tail; ring.head++) {
-      const slot = ring.head & ring.mask;
+    this.#leaving.tell();
+    while (ring.head < ring.tail) {
+      const slot = ring.head++ & ring.mask;
+      ring.cursor = ring.head;
       if (ring.memory[slot] === undefined) continue;
-      if (ring.head < flown) ring.attempts[slot] = (ring.attempts[slot] ?? 0) + 1;
       this.#lose(slot, loss);
-      this.#tellLeaving();
+      this.#leaving.tell();
     }
-    this.#cursor = ring.head;
-    this.#gaps = 0;
-    this.#trim();
+    ring.gaps = 0;
     this.rest();
   }
 
@@ -208,31 +204,14 @@ export class WriteQueue {
     const enough = this.inFlightBytes + size <= bytes && this.inFlightFrames < frames;
     if (this.#overflow !== 'dropOldest' || !enough) return false;
     const { memory, mask, tail } = this.#ring;
-    for (; !this.hasRoom(size) && this.#cursor < tail; this.#cursor++) {
-      const slot = this.#cursor & mask;
-      if (memory[slot] === undefined) this.#gaps--;
+    for (; !this.hasRoom(size) && this.#ring.cursor < tail; this.#ring.cursor++) {
+      const slot = this.#ring.cursor & mask;
+      if (memory[slot] === undefined) this.#ring.gaps--;
       else this.#lose(slot, { why: 'evicted' });
     }
-    this.#trim();
+    this.#ring.trim(this.#inFlight !== undefined);
     this.slabs.skipped();
     return true;
-  }
-
-  /** The frames of a batch leave the ring; returns who wants to hear of it. */
-  #letGo(batch: Batch): readonly FrameTerms[] | undefined {
-    const ring = this.#ring;
-    let settled: FrameTerms[] | undefined;
-    let last: Uint8Array | undefined;
-    for (let position = ring.head; position < batch.to; position++) {
-      const slot = position & ring.mask;
-      const memory = ring.memory[slot];
-      const terms = ring.terms[slot];
-      if (terms !== undefined) (settled ??= []).push(terms);
-      if (memory !== undefined && memory !== last) this.slabs.passed(memory);
-      last = memory;
-      ring.clear(slot);
-    }
-    return settled;
   }
 
   /** Gives memory back if it is empty: an idle socket holds none. */
@@ -242,32 +221,10 @@ export class WriteQueue {
     this.#ring.shrink();
   }
 
-  /** Nothing stands before the first frame, so that `oldest` is true, and gaps are never the most. */
-  #trim(): void {
-    const ring = this.#ring;
-    if (this.#gaps > 32 && this.#gaps > (ring.tail - this.#cursor) / 2) {
-      ring.closeGaps(this.#cursor);
-      this.#gaps = 0;
-    }
-    for (; this.#cursor < ring.tail && ring.memory[this.#cursor & ring.mask] === undefined; this.#cursor++)
-      this.#gaps--;
-    if (this.#inFlight === undefined) ring.head = this.#cursor;
-  }
-
-  /** Who hears of one of them may close the socket: then the others are told before it is closed, and none twice. */
-  #tellLeaving(): void {
-    for (let item = this.#leaving.shift(); item !== undefined; item = this.#leaving.shift()) {
-      const [frame, loss] = item;
-      this.#events.undelivered(frame, fateOf(frame.attempts), loss);
-    }
-  }
-
-  /** Takes a frame out of the account; its outcome is told by `#tellLeaving`, once all is in order. */
+  /** Takes a frame out of the account; its outcome is told by `#leaving`, once all is in order. */
   #lose(slot: number, loss: Loss): void {
-    const { messages, terms, attempts, lengths } = this.#ring;
     this.#frames--;
-    this.#bytes -= lengths[slot] ?? 0;
-    this.#leaving.push([{ message: messages[slot], terms: terms[slot], attempts: attempts[slot] ?? 0 }, loss]);
-    this.#ring.clear(slot);
+    this.#bytes -= this.#ring.lengths[slot] ?? 0;
+    this.#leaving.add(this.#ring, slot, loss);
   }
 }

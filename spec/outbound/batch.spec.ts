@@ -24,7 +24,8 @@ function slabOf(...sizes: number[]): { readonly slab: Buffer; readonly frames: [
 }
 
 function take(ring: FrameRing, from = ring.head, limit = SLAB_BYTES, alone: (slot: number) => boolean = never): Batch {
-  return takeBatch(ring, from, limit, alone);
+  ring.cursor = from;
+  return takeBatch(ring, limit, alone);
 }
 
 const never = (): boolean => false;

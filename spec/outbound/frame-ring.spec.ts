@@ -93,6 +93,19 @@ describe('FrameRing', () => {
     expect([ring.places[0], ring.starts[0], ring.lengths[0]]).to.eql([2 ** 40, 2 ** 33, 2 ** 34]);
   });
 
+  it('has no slots before the first frame: an idle socket holds no memory [S5]', () => {
+    const ring = new FrameRing();
+    const { messages: kept, memory, terms, starts, lengths, places, attempts } = ring;
+    expect([kept, memory, terms, starts, lengths, places, attempts].map(({ length }) => length)).to.eql([
+      ...[0, 0, 0, 0, 0, 0, 0],
+    ]);
+    ring.shrink();
+    ring.closeGaps(0);
+    expect([ring.find(1, 0), ring.tail]).to.eql([undefined, 0]);
+    fill(ring, 1, 1);
+    expect([messages(ring), messages(new FrameRing())]).to.eql([['m1'], []]);
+  });
+
   it('lets go of what a slot referred to', async () => {
     const ring = new FrameRing();
     const refs = Array.from({ length: 20 }, (_, i) => {

@@ -309,9 +309,10 @@ class Model {
     if (this.#cautious || [next, ...this.inFlight].some(onLastTry)) return false;
     const together = bytesOf(this.inFlight);
     if (together + next.size > limit) return false;
-    if (follows(this.inFlight.at(-1)!, next)) return true;
+    const joins = follows(this.inFlight.at(-1)!, next);
     const onePiece = this.inFlight.every((frame, i, all) => i === 0 || follows(all[i - 1]!, frame));
-    return next.size < BY_REFERENCE && !(onePiece && together >= BY_REFERENCE);
+    if (joins !== onePiece && together >= BY_REFERENCE) return false;
+    return joins || next.size < BY_REFERENCE;
   }
 
   #fits(frames: readonly ModelFrame[], size: number): boolean {

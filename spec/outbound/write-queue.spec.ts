@@ -578,6 +578,49 @@ describe('WriteQueue', () => {
       expect(attempts).to.eql({ a: 1, b: 0 });
     });
 
+    for (const inFlight of [0, 1, 3, 6]) {
+      it(`gives each its outcome although others are withdrawn by who hears of the first, ${inFlight} in flight [S3]`, () => {
+        for (let withdrawn = 2; withdrawn <= 6; withdrawn++) {
+          const heard: string[] = [];
+          const queue: WriteQueue = new WriteQueue(
+            { writeBuffer: { frames: 10, bytes: 100 }, overflow: 'dropNewest', retryLimit: 5 },
+            {
+              written: () => {},
+              undelivered: ({ message, attempts }, fate) => {
+                heard.push(`${String(message)} ${fate} ${attempts}`);
+                if (message === 1) for (let place = 2; place <= withdrawn; place++) queue.withdraw(place, 'x');
+              },
+            },
+          );
+          for (let i = 1; i <= 6; i++) queue.enqueue(Buffer.alloc(1), 0, 1, i, undefined);
+          if (inFlight > 0) queue.take(inFlight);
+          queue.clear('why');
+          const expected = [1, 2, 3, 4, 5, 6].map((i) => `${i} ${i <= inFlight ? 'unknown 1' : 'unsent 0'}`);
+          expect(heard.sort()).to.eql(expected);
+          expect(counts(queue)).to.eql({ frames: 0, bytes: 0, inFlightFrames: 0, inFlightBytes: 0 });
+        }
+      });
+    }
+
+    it('gives each of many its outcome, too, whichever are withdrawn meanwhile [S3]', () => {
+      const heard = new Set<unknown>();
+      const queue: WriteQueue = new WriteQueue(
+        { writeBuffer: { frames: 1_000, bytes: 1_000 }, overflow: 'dropNewest', retryLimit: 5 },
+        {
+          written: () => {},
+          undelivered: ({ message }) => {
+            heard.add(message);
+            if ((message as number) % 100 === 7)
+              for (let place = 1; place <= 1_000; place++) if (place % 3 !== 0) queue.withdraw(place, 'x');
+          },
+        },
+      );
+      for (let i = 1; i <= 1_000; i++) queue.enqueue(Buffer.alloc(1), 0, 1, i, undefined);
+      queue.take(20);
+      queue.clear('why');
+      expect([heard.size, queue.frames]).to.eql([1_000, 0]);
+    });
+
     it('leaves nothing behind, and takes a late confirm and rewind for nothing [S10]', () => {
       const { queue, add, take } = rig();
       add('a', 7);
