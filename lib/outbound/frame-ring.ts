@@ -63,6 +63,12 @@ export class FrameRing {
     this.messages[slot] = this.memory[slot] = this.terms[slot] = undefined;
   }
 
+  /** One more connection was lost with the frame at this position; returns how many. */
+  countLoss(position: number): number {
+    const slot = position & this.mask;
+    return (this.attempts[slot] = (this.attempts[slot] ?? 0) + 1);
+  }
+
   /** The position of the frame with this place, from `from` on; `undefined` if it has left. */
   find(place: number, from: number): number | undefined {
     let low = from;

@@ -119,10 +119,8 @@ export class Outlet<Out> implements BatchSource {
 
   /** Resolves when every message accepted so far has its outcome. */
   flush(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#flushes.push({ place: this.queue.newest, resolve });
-      this.#changed();
-    });
+    if (this.queue.frames === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#flushes.push({ place: this.queue.newest, resolve }));
   }
 
   /** Calls `go` once a message of that many bytes fits, those who asked first going first; at once if it could never fit. */

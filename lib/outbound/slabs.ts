@@ -38,8 +38,10 @@ export class FrameSlabs implements EncodeTarget {
   bytes: Uint8Array & Buffer = NOTHING;
   /** Where the frame begins that is being encoded. */
   start = 0;
-  /** In use, the oldest first; the last is being filled. */
+  /** In use, the oldest first. */
   #slabs: Buffer[] = [];
+  /** The last of them, which is being filled up to here. */
+  #open: Buffer | undefined;
   #end = 0;
   readonly #waiting: () => number;
 
@@ -49,9 +51,8 @@ export class FrameSlabs implements EncodeTarget {
   }
 
   reserve(size: number): number {
-    const slab = this.#slabs.at(-1);
-    if (slab === undefined || this.#end + size > SLAB_BYTES) return this.#reserveAnew(size);
-    this.bytes = slab;
+    if (this.#open === undefined || this.#end + size > SLAB_BYTES) return this.#reserveAnew(size);
+    this.bytes = this.#open;
     return (this.start = this.#end);
   }
 
@@ -63,7 +64,7 @@ export class FrameSlabs implements EncodeTarget {
 
   /** The frame that was encoded last is in the queue; it ends there. */
   commit(end: number): void {
-    if (this.bytes === this.#slabs.at(-1)) this.#end = end;
+    if (this.bytes === this.#open) this.#end = end;
   }
 
   /** Frames in this memory are written, hence all before it. */
@@ -87,7 +88,7 @@ export class FrameSlabs implements EncodeTarget {
   /** Gives none of them back: the kernel may still be reading. */
   forget(): void {
     if (this.#slabs.length > 0) this.#slabs = [];
-    this.#end = 0;
+    this.#open = undefined;
     this.bytes = NOTHING;
   }
 
@@ -99,6 +100,7 @@ export class FrameSlabs implements EncodeTarget {
       this.bytes = slab ?? Buffer.allocUnsafe(size);
       if (slab !== undefined) {
         this.#slabs.push(slab);
+        this.#open = slab;
         this.#end = 0;
       }
     }

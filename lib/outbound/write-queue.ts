@@ -140,12 +140,12 @@ export class WriteQueue {
     this.#cautious = true;
     this.slabs.forget();
     if (batch === undefined) return 0;
-    const { head, mask, memory, attempts, terms } = this.#ring;
+    const { head, mask, memory, terms } = this.#ring;
     let lost = 0;
     for (let position = head; position < batch.to; position++) {
       const slot = position & mask;
       if (memory[slot] === undefined) continue;
-      const tried = (attempts[slot] = (attempts[slot] ?? 0) + 1);
+      const tried = this.#ring.countLoss(position);
       const { withdrawn, retryLimit = this.#retryLimit } = terms[slot] ?? {};
       if (withdrawn === undefined && afterLoss(tried, retryLimit) === 'again') continue;
       lost++;
@@ -180,8 +180,8 @@ export class WriteQueue {
   clear(cause: unknown): void {
     const loss: Loss = { why: 'closed', cause };
     const ring = this.#ring;
-    if (this.#inFlight !== undefined)
-      for (let position = ring.head; position < ring.cursor; position++) ring.attempts[position & ring.mask]!++;
+    const flown = this.#inFlight === undefined ? ring.head : ring.cursor;
+    for (let position = ring.head; position < flown; position++) ring.countLoss(position);
     this.#inFlight = undefined;
     ring.cursor = ring.head;
     ring.gaps = 0;

@@ -132,6 +132,16 @@ describe('FrameRing', () => {
     expect(await stillAlive([ref])).to.equal(0);
   });
 
+  it('counts the losses of a frame past what anybody will see, wherever it stands', () => {
+    const ring = new FrameRing();
+    ring.head = ring.tail = 2 ** 40 + 14;
+    fill(ring, 1, 4);
+    const last = ring.tail - 1;
+    expect([ring.countLoss(last), ring.countLoss(last), ring.countLoss(last - 1)]).to.eql([1, 2, 1]);
+    ring.attempts[last & ring.mask] = 2 ** 31;
+    expect(ring.countLoss(last)).to.equal(2 ** 31 + 1);
+  });
+
   describe('find', () => {
     it('knows a frame by its place, before and after gaps were closed', () => {
       const ring = new FrameRing();

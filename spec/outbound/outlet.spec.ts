@@ -509,6 +509,20 @@ describe('Outlet', () => {
       expect(outlet.offer('d')).to.equal(0);
       expect(outlet.queue.frames).to.equal(0);
     });
+
+    it('gives every message its outcome although the first to hear of it withdraws the others [S3]', async () => {
+      const { outlet, undelivered } = rig();
+      const abort = new AbortController();
+      outlet.offer('a', { settled: () => abort.abort('enough'), retryLimit: undefined });
+      const kept = watched(outlet.write('b'));
+      const withdrawn = ['c', 'd'].map((message) => watched(outlet.write(message, { signal: abort.signal })));
+      const last = watched(outlet.write('e'));
+      outlet.clear('why');
+      await turns(1);
+      const causes = [kept, ...withdrawn, last].map(({ now }) => (now as WriteError).cause);
+      expect(causes).to.eql(['why', 'enough', 'enough', 'why']);
+      expect(undelivered).to.have.length(5);
+    });
   });
 
   it('tells its owner of a written batch before the change, so that the counters are right by then', () => {
