@@ -20,7 +20,7 @@ export function entrance<T>(to: Receiving<T>): Subject<T> {
   const complete = subject.complete.bind(subject);
   let ended = false;
   const end = (tell: () => void, tellOthers: () => void): void => {
-    if (ended) return;
+    if (ended || subject.closed) return tellOthers();
     ended = true;
     tell();
     tellOthers();

@@ -81,7 +81,7 @@ export class FrameRing {
     return low < this.tail && this.places[slot] === place && this.memory[slot] !== undefined ? low : undefined;
   }
 
-  /** Closes the gaps from a position on. */
+  /** Closes the gaps from a position on. A frame that moves gets memory of its own, so that few survivors of many do not keep all their slabs alive. */
   closeGaps(from: number): void {
     let to = from;
     for (let position = from; position < this.tail; position++) {
@@ -109,11 +109,15 @@ export class FrameRing {
   }
 
   #move(from: number, to: number): void {
+    const memory = this.memory[from];
+    const start = this.starts[from] ?? 0;
+    const length = this.lengths[from] ?? 0;
+    const shared = memory !== undefined && length < memory.length;
     this.messages[to] = this.messages[from];
-    this.memory[to] = this.memory[from];
+    this.memory[to] = shared ? new Uint8Array(memory.subarray(start, start + length)) : memory;
     this.terms[to] = this.terms[from];
-    this.starts[to] = this.starts[from] ?? 0;
-    this.lengths[to] = this.lengths[from] ?? 0;
+    this.starts[to] = shared ? 0 : start;
+    this.lengths[to] = length;
     this.places[to] = this.places[from] ?? 0;
     this.attempts[to] = this.attempts[from] ?? 0;
     this.clear(from);

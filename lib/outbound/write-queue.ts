@@ -176,24 +176,24 @@ export class WriteQueue {
     this.#leaving.tell();
   }
 
-  /** Gives every frame up: the socket is closed, so that nothing comes in between. Each is told at once, and who hears of it may withdraw others. */
+  /** Gives every frame up: the socket is closed, so that nothing comes in between and each is told at once. */
   clear(cause: unknown): void {
     const loss: Loss = { why: 'closed', cause };
     const ring = this.#ring;
     const flown = this.#inFlight === undefined ? ring.head : ring.cursor;
     for (let position = ring.head; position < flown; position++) ring.countLoss(position);
     this.#inFlight = undefined;
-    ring.cursor = ring.head;
+    ring.cursor = ring.head; // now all of them wait: who is told of one may withdraw any other
     ring.gaps = 0;
     this.slabs.forget();
     this.#leaving.tell();
     while (ring.head < ring.tail) {
       const slot = ring.head++ & ring.mask;
-      ring.cursor = ring.head;
       if (ring.memory[slot] === undefined) continue;
       this.#lose(slot, loss);
       this.#leaving.tell();
     }
+    ring.cursor = ring.head;
     ring.gaps = 0;
     this.rest();
   }

@@ -83,6 +83,8 @@ describe('entrance', () => {
     const { subject, came } = rig();
     subject.unsubscribe();
     expect(() => subject.next('a')).to.throw(ObjectUnsubscribedError);
+    expect(() => subject.complete()).to.throw(ObjectUnsubscribedError);
+    expect(() => subject.error('e')).to.throw(ObjectUnsubscribedError);
     expect(came).to.eql([]);
   });
 });

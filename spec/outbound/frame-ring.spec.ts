@@ -203,6 +203,20 @@ describe('FrameRing', () => {
       expect(ring.terms.slice(0, 3)).to.eql([undefined, terms, undefined]);
     });
 
+    it('gives a frame that moves memory of its own, so that it keeps no slab alive, and leaves memory that is one frame as it is', () => {
+      const ring = new FrameRing();
+      const slab = Buffer.from('abcdefgh');
+      const alone = Buffer.from('alone');
+      ring.push(1, 'gone', undefined, slab, 0, 3);
+      ring.push(2, 'moves', undefined, slab, 3, 2);
+      ring.push(3, 'moves too', undefined, alone, 0, 5);
+      ring.clear(0);
+      ring.closeGaps(0);
+      expect([ring.starts[0], ring.lengths[0], String(Buffer.from(ring.memory[0]!))]).to.eql([0, 2, 'de']);
+      expect(ring.memory[0]!.buffer.byteLength).to.equal(2);
+      expect(ring.memory[1]).to.equal(alone);
+    });
+
     it('closes nothing of nothing, and all of gaps', () => {
       const ring = new FrameRing();
       ring.closeGaps(0);
