@@ -50,7 +50,11 @@ describe('connection()', () => {
     const [first, second] = [await connected(source), await connected(source)];
     expect(first.link).not.to.equal(second.link);
     expect(server.sockets).to.have.length(2);
-    expect(first.link).to.deep.include({ endpoint: { host, port: server.port }, epoch: 1, readBuffer: { frames: 100, bytes: 2 ** 20 } });
+    expect(first.link).to.deep.include({
+      endpoint: { host, port: server.port },
+      epoch: 1,
+      readBuffer: { frames: 100, bytes: 2 ** 20 },
+    });
   });
 
   it('destroys its connection when it is unsubscribed from', async () => {
