@@ -29,7 +29,7 @@ export interface Batch {
  * A frame that is `alone` shares its batch with no other. A batch that has to be copied ends, from 16 KiB on, where the next could go on
  * in one piece.
  */
-export function takeBatch(ring: FrameRing, limit: number, alone: (slot: number) => boolean): Batch {
+export function takeBatch(ring: FrameRing, limit: number, alone?: (slot: number) => boolean): Batch {
   const { cursor, memory, starts, lengths, mask, tail } = ring;
   let position = cursor;
   let length = 0;
@@ -48,7 +48,7 @@ export function takeBatch(ring: FrameRing, limit: number, alone: (slot: number) 
     }
     const start = starts[slot] ?? 0;
     const more = lengths[slot] ?? 0;
-    full = alone(slot);
+    full = alone?.(slot) === true;
     const joins = its === last && start === end;
     if (frames > 0) {
       const separate = joins !== inOnePiece && length >= BY_REFERENCE;

@@ -38,6 +38,11 @@ export class FrameRing {
   attempts = NO_COUNTS;
   mask = -1;
 
+  /** The place of the frame at the head. */
+  get oldest(): number {
+    return this.places[this.head & this.mask] ?? Infinity;
+  }
+
   /** Puts a frame at the tail. */
   push(
     place: number,

@@ -31,6 +31,8 @@ export class WriteQueue {
   #accepted = 0;
   /** A connection was lost: the oldest frame may have killed it, so it takes no other along. */
   #cautious = false;
+  /** Up to this place a frame may have been handed to a connection that is lost. */
+  #tried = 0;
 
   constructor(config: QueueConfig, events: QueueEvents) {
     this.#limits = config.writeBuffer;
@@ -73,8 +75,7 @@ export class WriteQueue {
 
   /** The place of the oldest frame without an outcome, `Infinity` if there is none. */
   get oldest(): number {
-    const { places, mask, head } = this.#ring;
-    return this.#frames === 0 ? Infinity : (places[head & mask] ?? Infinity);
+    return this.#frames === 0 ? Infinity : this.#ring.oldest;
   }
 
   /** Whether one more frame of this size would fit. */
@@ -102,7 +103,8 @@ export class WriteQueue {
   take(limit: number): Uint8Array | undefined {
     if (this.#inFlight !== undefined || this.#frames === 0) return undefined;
     const ring = this.#ring;
-    const batch = takeBatch(ring, limit, (slot) => this.#cautious || this.#onLastTry(slot));
+    const careful = this.#cautious || this.oldest <= this.#tried;
+    const batch = takeBatch(ring, limit, careful ? (slot) => this.#cautious || this.#onLastTry(slot) : undefined);
     ring.gaps -= batch.gaps;
     ring.cursor = batch.to;
     this.#inFlight = batch;
@@ -128,9 +130,8 @@ export class WriteQueue {
     this.#ring.trim(this.#inFlight !== undefined);
     this.rest();
     this.#events.written(batch.frames, batch.length);
-    if (settled === undefined) return false;
-    for (const terms of settled) terms.settled?.();
-    return true;
+    for (const terms of settled ?? []) terms.settled?.();
+    return settled !== undefined;
   }
 
   /** The connection is lost, by this cause: what was in flight waits again, in order, save what may not be written again. Returns how many wait again. */
@@ -138,6 +139,7 @@ export class WriteQueue {
     const batch = this.#inFlight;
     this.#inFlight = undefined;
     this.#cautious = true;
+    this.#tried = this.#accepted;
     this.slabs.forget();
     if (batch === undefined) return 0;
     const { head, mask, memory, terms } = this.#ring;
