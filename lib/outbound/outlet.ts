@@ -10,7 +10,7 @@ import type { EncodeInto } from '../codec/encode-into.js';
 import { Deque } from '../deque.js';
 import { ClosedError, OverflowError, WriteError } from '../errors.js';
 import type { ErrorContext, Fate, TcpError } from '../errors.js';
-import { asFrameError, encodeInto, encodeMessage } from './encode.js';
+import { asFrameError, encodeInto } from './encode.js';
 import type { FrameTerms, LostFrame, Loss, QueueConfig } from './queued-frame.js';
 import { WriteQueue } from './write-queue.js';
 import { WaitingRoom } from './waiting-room.js';
@@ -79,8 +79,11 @@ export class Outlet<Out> implements BatchSource {
     return !this.#closed && this.queue.hasRoom(this.#wanted);
   }
 
-  /** Encodes and queues a message, and answers its place in the queue; 0 if it is refused, and its `settled` called at once, because it cannot be encoded or there is no room. */
-  offer(message: Out, terms?: FrameTerms): number {
+  /**
+   * Encodes and queues a message, and answers its place in the queue; 0 if it is refused, and its `settled` called at once, because it cannot be encoded or
+   * there is no room. With `wait` it is not refused for want of room that may come: `wait` gets its bytes, for `whenRoom` and `enqueue`.
+   */
+  offer(message: Out, terms?: FrameTerms, wait?: (bytes: Uint8Array) => void): number {
     if (this.#closed) {
       terms?.settled?.(this.#closedError());
       return 0;
@@ -93,17 +96,10 @@ export class Outlet<Out> implements BatchSource {
       this.#refuse(asFrameError(error).at(this.#events.where()), terms);
       return 0;
     }
-    return this.#enqueue(slabs.bytes, slabs.start, end, message, terms);
-  }
-
-  /** The bytes of a message, in memory of their own; `undefined` if it is refused. */
-  encode(message: Out, terms: FrameTerms | undefined): Uint8Array | undefined {
-    try {
-      return encodeMessage(this.#config.codec, message);
-    } catch (error) {
-      this.#refuse(asFrameError(error).at(this.#events.where()), terms);
-      return undefined;
-    }
+    if (wait === undefined || !this.#waitingRoom.mustWait(end - slabs.start))
+      return this.#enqueue(slabs.bytes, slabs.start, end, message, terms);
+    wait(slabs.take(end));
+    return 0;
   }
 
   /** Queues an encoded message, by reference; 0 if it is refused. */

@@ -67,6 +67,12 @@ export class FrameSlabs implements EncodeTarget {
     if (this.bytes === this.#open) this.#end = end;
   }
 
+  /** The bytes of the frame that was encoded last, which ends there, in memory that is not written over. */
+  take(end: number): Uint8Array {
+    const { bytes, start } = this;
+    return bytes === this.#open ? Buffer.from(bytes.subarray(start, end)) : bytes.subarray(start, end);
+  }
+
   /** Frames in this memory are written, hence all before it. */
   passed(memory: Uint8Array): void {
     if (this.#slabs.length < 2 || memory === this.#slabs[0]) return;

@@ -10,6 +10,11 @@ export class WaitingRoom {
     this.#letsIn = letsIn;
   }
 
+  /** Whether one who comes now would wait. */
+  mustWait(bytes: number): boolean {
+    return this.#waiters.length > 0 || !this.#letsIn(bytes);
+  }
+
   /** Calls `go` when it is let in: now, or in a later `admit`. */
   enter(bytes: number, go: () => void): void {
     this.#waiters.push({ bytes, go });

@@ -120,17 +120,17 @@ class Transfer<Out> {
     }
     const message = result.value;
     this.#unsettled++;
-    const bytes = this.#outlet.encode(message, this.#terms);
-    if (bytes === undefined) return false;
-    let waited = false;
-    this.#waiting = { message };
-    this.#outlet.whenRoom(bytes.length, () => {
-      if (this.#over) return;
-      this.#waiting = undefined;
-      this.#outlet.enqueue(message, bytes, this.#terms);
-      if (waited) this.#pullNext(iterator);
+    this.#outlet.offer(message, this.#terms, (bytes) => {
+      let waited = false;
+      this.#waiting = { message };
+      this.#outlet.whenRoom(bytes.length, () => {
+        if (this.#over) return;
+        this.#waiting = undefined;
+        this.#outlet.enqueue(message, bytes, this.#terms);
+        if (waited) this.#pullNext(iterator);
+      });
+      waited = true;
     });
-    waited = true;
     return this.#waiting === undefined && !this.#over;
   }
 
