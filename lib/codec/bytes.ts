@@ -7,10 +7,8 @@ import { roomForText, writeText } from './write-text.js';
 
 /** Options of `bytes()`. */
 export interface BytesConfig {
-  /**
-   * Whether a chunk is yours to keep. A chunk of `false` is good only until your `next` returns: then its memory is read into again. @default true
-   */
-  readonly copy?: boolean;
+  /** Whether a chunk is only lent: good until your `next` returns, when its memory is read into again. @default false */
+  readonly lend?: boolean;
 }
 
 /**
@@ -21,7 +19,7 @@ export interface BytesConfig {
  * SharedArrayBuffer and resizable memory is. Strings are written as UTF-8. Anything else, and a string with a lone
  * surrogate, is a `FrameError` of kind `encode`. Nothing is ever truncated, as no frame is longer than its chunk.
  *
- * `copy: false` is for those who are done with a chunk when they return, having hashed, counted or searched it: a chunk costs no
+ * `lend: true` is for those who are done with a chunk when they return, having hashed, counted or searched it: a chunk costs no
  * memory then. Whoever keeps one finds other bytes in it. So do not use it with `for await`, `pacedMap`, `toDuplex` or an operator that
  * holds values back, and write only copies of its chunks.
  *
@@ -33,8 +31,8 @@ export interface BytesConfig {
  * console.log(bytes().encode('€')); // <Buffer e2 82 ac>
  */
 export function bytes(config: BytesConfig = {}): Codec<Buffer, Bytes> {
-  const keeps = flag('copy', given('bytes', config, ['copy']).copy, true);
-  return { decoder: () => new BytesDecoder(keeps), encode };
+  const lends = flag('lend', given('bytes', config, ['lend']).lend, false);
+  return { decoder: () => new BytesDecoder(lends), encode };
 }
 
 const encode = encoder<Bytes>((message, target) => {
@@ -51,8 +49,8 @@ class BytesDecoder implements Decoder<Buffer> {
   /** There if chunks need not be ours to keep: those that were not given out are copied. */
   readonly detach: (() => void) | undefined;
 
-  constructor(keeps: boolean) {
-    if (!keeps) this.detach = () => this.#own();
+  constructor(lends: boolean) {
+    if (lends) this.detach = () => this.#own();
   }
 
   push(chunk: Buffer): void {

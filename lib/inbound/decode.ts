@@ -1,4 +1,5 @@
 import { Observable, takeWhile, type OperatorFunction, type Subscriber } from 'rxjs';
+import { callable, given, refused } from '../check.js';
 import type { Codec, Decoder } from '../codec/codec.js';
 import { FrameError } from '../errors.js';
 
@@ -8,11 +9,14 @@ export class DecodeDriver<In> {
 
   /** Makes a decoder; its `report` gets the frames that it skipped in order to go on. */
   constructor(codec: Pick<Codec<In, never>, 'decoder'>, report: (skipped: FrameError) => void) {
+    let decoder: Decoder<In>;
     try {
-      this.#decoder = codec.decoder(report);
+      decoder = codec.decoder((skipped) => report(asFrameError(skipped, 'the codec reported what is no FrameError')));
     } catch (error) {
       throw asFrameError(error);
     }
+    if (!isDecoder(decoder)) throw new FrameError('decode', 'the codec made no decoder, with `push`, `next` and `end`');
+    this.#decoder = decoder;
   }
 
   push(chunk: Buffer): void {
@@ -61,7 +65,8 @@ export class DecodeDriver<In> {
  *
  * Every subscription has a decoder of its own. Errors with a {@link FrameError}: what the codec threw, or `truncated` when the source
  * completes inside a frame; frames before it were emitted. Frames that the codec skips go to `report`; without it they are dropped.
- * A chunk that comes while a frame is being emitted waits until that is done, and nothing is emitted after an unsubscription.
+ * A chunk that comes while a frame is being emitted waits until that is done, and nothing is emitted after an unsubscription. What is no
+ * Buffer and no Uint8Array, such as the text of a stream with an encoding, is a `FrameError` of kind `decode`. Throws a {@link ConfigError} if `codec` is none.
  *
  * @example
  * import { of } from 'rxjs';
@@ -70,8 +75,12 @@ export class DecodeDriver<In> {
  */
 export function decode<In>(
   codec: Pick<Codec<In, never>, 'decoder'>,
-  { report = () => undefined }: { readonly report?: (skipped: FrameError) => void } = {},
+  options: { readonly report?: (skipped: FrameError) => void } = {},
 ): OperatorFunction<Buffer, In> {
+  const decoder: unknown = Reflect.get(Object(codec) as object, 'decoder');
+  if (typeof decoder !== 'function') throw refused('codec', 'a codec', codec);
+  const asked = given('decode', options, ['report']).report;
+  const report = callable<(skipped: FrameError) => void>('report', asked) ?? (() => undefined);
   return (source) =>
     new Observable((subscriber) => {
       let pump: DecodePump<In>;
@@ -102,8 +111,10 @@ class DecodePump<In> {
     this.#subscriber = subscriber;
   }
 
-  push(chunk: Buffer): void {
-    this.#chunks.push(chunk);
+  push(chunk: unknown): void {
+    const bytes = bytesOf(chunk);
+    if (bytes === undefined) return this.#subscriber.error(new FrameError('decode', NO_BYTES));
+    this.#chunks.push(bytes);
     this.#run();
   }
 
@@ -139,6 +150,19 @@ class DecodePump<In> {
   }
 }
 
-function asFrameError(error: unknown): FrameError {
-  return error instanceof FrameError ? error : new FrameError('decode', 'the decoder threw', { cause: error });
+const NO_BYTES = 'a chunk is neither a Buffer nor a Uint8Array; a stream that is given an encoding makes texts';
+
+/** What a stream of bytes may give: some make plain Uint8Arrays. */
+function bytesOf(chunk: unknown): Buffer | undefined {
+  if (Buffer.isBuffer(chunk)) return chunk;
+  return chunk instanceof Uint8Array ? Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length) : undefined;
+}
+
+function isDecoder(made: unknown): boolean {
+  const { push, next, end } = Object(made) as Partial<Decoder<unknown>>;
+  return [push, next, end].every((method) => typeof method === 'function');
+}
+
+function asFrameError(error: unknown, otherwise = 'the decoder threw'): FrameError {
+  return error instanceof FrameError ? error : new FrameError('decode', otherwise, { cause: error });
 }

@@ -1,4 +1,5 @@
 import { map, type OperatorFunction } from 'rxjs';
+import { refused } from '../check.js';
 import type { Codec } from '../codec/codec.js';
 import { intoOf, type EncodeInto } from '../codec/encode-into.js';
 import { FrameError } from '../errors.js';
@@ -31,7 +32,8 @@ export function asFrameError(error: unknown): FrameError {
 /**
  * Encodes any stream of messages into buffers, one each.
  *
- * Errors with a {@link FrameError} of kind `encode` or `too-large` at the first message that the codec refuses.
+ * Errors with a {@link FrameError} of kind `encode` or `too-large` at the first message that the codec refuses. Throws a {@link ConfigError} if
+ * `codec` is none.
  *
  * @example
  * import { of } from 'rxjs';
@@ -39,6 +41,8 @@ export function asFrameError(error: unknown): FrameError {
  * of('one', 'two').pipe(encode(lines())).subscribe((bytes) => console.log(bytes.length)); // 4, 4
  */
 export function encode<Out>(codec: Pick<Codec<unknown, Out>, 'encode'>): OperatorFunction<Out, Buffer> {
+  const encoding: unknown = Reflect.get(Object(codec) as object, 'encode');
+  if (typeof encoding !== 'function') throw refused('codec', 'a codec', codec);
   return map((message) => {
     const bytes = encodeMessage(codec, message);
     return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);

@@ -42,14 +42,14 @@ describe('bytes()', () => {
     expect([one.next(), one.next(), one.next()].map(String)).to.eql(['d', 'e', 'undefined']);
   });
 
-  it('can let go of chunks only with `copy: false`, and then copies those that were not given out', () => {
-    const detachable = (copy?: boolean): boolean =>
+  it('can let go of chunks only with `lend: true`, and then copies those that were not given out', () => {
+    const detachable = (lend?: boolean): boolean =>
       typeof Reflect.get(
-        bytes(copy === undefined ? {} : { copy }).decoder(() => undefined),
+        bytes(lend === undefined ? {} : { lend }).decoder(() => undefined),
         'detach',
       ) === 'function';
-    expect([detachable(), detachable(true), detachable(false)]).to.eql([false, false, true]);
-    const one = bytes({ copy: false }).decoder(() => undefined);
+    expect([detachable(), detachable(true), detachable(false)]).to.eql([false, true, false]);
+    const one = bytes({ lend: true }).decoder(() => undefined);
     const chunks = ['given', 'one', 'two'].map((text) => Buffer.from(text));
     for (const chunk of chunks) one.push(chunk);
     expect(one.next(), 'no copy').to.equal(chunks[0]);
@@ -63,7 +63,7 @@ describe('bytes()', () => {
   });
 
   it('refuses what is no option of it', () => {
-    expect(() => bytes({ copy: 1 } as never)).to.throw('`copy` must be true or false, got 1');
+    expect(() => bytes({ lend: 1 } as never)).to.throw('`lend` must be true or false, got 1');
     expect(() => bytes({ copies: true } as never)).to.throw('`copies` is not an option of bytes');
   });
 

@@ -3,7 +3,7 @@ import { concat, from, map, NEVER, Observable, of, range, retry, Subject, take, 
 import type { Codec, Decoder } from '../../lib/codec/codec.js';
 import { lengthPrefixed } from '../../lib/codec/length-prefixed.js';
 import { lines } from '../../lib/codec/lines.js';
-import { FrameError } from '../../lib/errors.js';
+import { ConfigError, FrameError } from '../../lib/errors.js';
 import { decode, DecodeDriver } from '../../lib/inbound/decode.js';
 import { chunkings } from '../support/chunkings.js';
 import { marbles } from '../support/marbles.js';
@@ -71,6 +71,63 @@ describe('decode', () => {
       );
       expectObservable(told).toBe('-x--#', { x: 'one' }, 'truncated');
     });
+  });
+
+  it('takes plain Uint8Arrays for bytes, as web streams give them', () => {
+    const seen: string[] = [];
+    const chunks = ['one\ntw', 'o\n'].map((text) => new TextEncoder().encode(text)) as Buffer[];
+    from(chunks)
+      .pipe(decode(lines()))
+      .subscribe((line) => seen.push(line));
+    expect(seen).to.eql(['one', 'two']);
+  });
+
+  for (const chunk of ['text', 7, null, { length: 3 }]) {
+    it(`errors with a FrameError at a chunk that is ${JSON.stringify(chunk)}, after the frames before it`, () => {
+      const seen: unknown[] = [];
+      from([Buffer.from('one\n'), chunk as Buffer, Buffer.from('two\n')])
+        .pipe(decode(lines()))
+        .subscribe({ next: (line) => seen.push(line), error: (error) => seen.push(error) });
+      expect(seen).to.have.length(2);
+      expect(seen[0]).to.equal('one');
+      expect(seen[1]).to.be.instanceOf(FrameError).with.property('kind', 'decode');
+    });
+  }
+
+  for (const made of [undefined, {}, { push() {}, next() {} }, 'decoder']) {
+    it(`errors with a FrameError when the codec makes ${JSON.stringify(made)} for a decoder [S12]`, () => {
+      const seen: unknown[] = [];
+      const codec = { decoder: () => made as unknown as Decoder<string> };
+      of(Buffer.from('x'))
+        .pipe(decode(codec))
+        .subscribe({ error: (error) => seen.push(error) });
+      expect(seen[0]).to.be.instanceOf(FrameError).with.property('kind', 'decode');
+    });
+  }
+
+  it('makes a FrameError of whatever a codec reports', () => {
+    const reported: FrameError[] = [];
+    const codec = {
+      decoder: (report: (skipped: FrameError) => void) => {
+        report('oops' as unknown as FrameError);
+        return { push: () => {}, next: () => undefined, end: () => {} };
+      },
+    };
+    of(Buffer.from('x'))
+      .pipe(decode(codec, { report: (error) => reported.push(error) }))
+      .subscribe();
+    expect(reported[0]).to.be.instanceOf(FrameError).with.property('cause', 'oops');
+  });
+
+  it('refuses what is no codec, and options that it has not', () => {
+    const wrong: [unknown, unknown, string][] = [
+      [undefined, {}, '`codec` must be a codec, got undefined'],
+      [lines, {}, '`codec` must be a codec, got a function'],
+      [lines(), { reprot() {} }, '`reprot` is not an option of decode; did you mean `report`?'],
+      [lines(), { report: 1 }, '`report` must be a function, got 1'],
+    ];
+    for (const [codec, options, message] of wrong)
+      expect(() => decode(codec as ReturnType<typeof lines>, options as never)).to.throw(ConfigError, message);
   });
 
   it('unsubscribes from its source with its subscriber', () => {

@@ -60,12 +60,12 @@ describe('chunks that are lent', function () {
     expect(got.map((chunks, i) => Buffer.concat(chunks).equals(wires[i]!))).to.eql([true, true]);
   });
 
-  it('are whole within the call that gives them, with bytes({ copy: false }), also where demand ends and begins [S1][S6]', async () => {
+  it('are whole within the call that gives them, with bytes({ lend: true }), also where demand ends and begins [S1][S6]', async () => {
     const wires = sent.map(withLengths);
     const server = await listen((socket, index) => void socket.resume().end(wires[index]!));
     const differing = await Promise.all(
       wires.map(async (wire, index) => {
-        const codec = bytes({ copy: false });
+        const codec = bytes({ lend: true });
         const socket = kept(tcpSocket({ host, port: server.port, codec, reconnect: false }));
         await server.socket(index);
         let [at, wrong, chunks] = [0, 0, 0];

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { map, Observable, of, range, retry, Subject, take } from 'rxjs';
-import { FrameError } from '../../lib/errors.js';
+import { ConfigError, FrameError } from '../../lib/errors.js';
 import { encoder } from '../../lib/codec/encode-into.js';
 import { lines } from '../../lib/codec/lines.js';
 import { asFrameError, encode, encodeInto, encodeMessage } from '../../lib/outbound/encode.js';
@@ -244,5 +244,13 @@ describe('encode', () => {
     });
     source.next('a');
     expect(seen).to.eql(['a\n', 'b\n']);
+  });
+
+  it('refuses what is no codec', () => {
+    for (const codec of [undefined, lines, {}])
+      expect(() => encode(codec as unknown as ReturnType<typeof lines>)).to.throw(
+        ConfigError,
+        '`codec` must be a codec',
+      );
   });
 });
