@@ -90,14 +90,21 @@ function resolve(config: LengthPrefixedConfig): Layout {
   const width = integer('lengthFieldLength', options.lengthFieldLength, 4, 1, 8);
   const strip = flag('strip', options.strip, true);
   if (offset > 0 && strip) throw refused('lengthFieldOffset', '0 unless `strip` is false', offset);
+  const max = integer('maxFrameLength', options.maxFrameLength, 1024 * 1024, 1, LARGEST);
+  const adjustment = integer('lengthAdjustment', options.lengthAdjustment, 0, -LARGEST, LARGEST);
+  const least = 1 - 256 ** width;
+  if (adjustment > max || adjustment < least) {
+    const room = `from ${String(Math.max(least, -LARGEST))} to ${String(max)}`;
+    throw refused('lengthAdjustment', `${room}, for a field of ${width} bytes and that \`maxFrameLength\``, adjustment);
+  }
   return {
     offset,
     width,
     header: offset + width,
-    adjustment: integer('lengthAdjustment', options.lengthAdjustment, 0, -LARGEST, LARGEST),
+    adjustment,
     little: oneOf('byteOrder', options.byteOrder, 'big', ['big', 'little']) === 'little',
     strip,
-    max: integer('maxFrameLength', options.maxFrameLength, 1024 * 1024, 1, LARGEST),
+    max,
     copy: flag('copy', options.copy, false),
   };
 }

@@ -11,13 +11,14 @@
 import { Observable, type Subscriber } from 'rxjs';
 import type { Codec } from '../codec/codec.js';
 import type { Link } from '../connection/link.js';
-import { Deque } from '../deque.js';
+import type { Deque } from '../deque.js';
 import type { ErrorContext, FrameError } from '../errors.js';
 import { Audience, settle } from './audience.js';
 import { DecodeDriver } from './decode.js';
 import { Gate } from './gate.js';
 import { Intake, type IntakeEvents } from './intake.js';
 import type { Unused } from './iterate.js';
+import { Returned } from './returned.js';
 import { Slice } from './slice.js';
 
 /** What a receiver tells its owner; each is an event, none may throw. */
@@ -36,12 +37,10 @@ export class Receiver<In> {
   readonly codec: Codec<In, never>;
   readonly #events: ReceiverEvents;
   readonly #intakes: Intake<In>[] = [];
-  /** Frames that somebody read ahead and did not use; they come before all others. */
-  readonly #returned = new Deque<Unused<In, Intake<In> | undefined>>();
+  readonly #returned = new Returned<In, Intake<In> | undefined>();
   readonly #audience = new Audience<In>();
   #pumping = false;
   readonly #slice = new Slice(() => this.#pump());
-  #reemitted: Unused<In, Intake<In> | undefined> | undefined;
   #cut: FrameError | undefined;
   /** Set once no connection will follow: how `inbound` ends when the rest is delivered. */
   #ending:
@@ -102,13 +101,13 @@ export class Receiver<In> {
 
   /** The connection of the frame that is emitted just now. */
   get origin(): Intake<In> | undefined {
-    return this.#reemitted === undefined ? this.#intakes[0] : this.#reemitted.origin;
+    const { emitted } = this.#returned;
+    return emitted === undefined ? this.#intakes[0] : emitted.origin;
   }
 
   /** Takes frames back that were emitted to somebody who left without using them, unless others have seen them: they come next, in their order. */
   giveBack(unused: Deque<Unused<In, Intake<In> | undefined>>): void {
-    if (this.gate.subscribers > 0 || this.#ended !== undefined) return;
-    for (let item = unused.pop(); item !== undefined; item = unused.pop()) this.#returned.unshift(item);
+    if (this.gate.subscribers === 0) this.#returned.put(unused);
   }
 
   /** No connection follows: `inbound` ends as soon as the rest is delivered, with an error if `errorFor` the last frame's cut gives one. */
@@ -142,7 +141,8 @@ export class Receiver<In> {
 
   #subscribe(subscriber: Subscriber<In>, only: Intake<In> | undefined): (() => void) | undefined {
     if (this.#ended !== undefined || only?.finished === true) {
-      settle(subscriber, only === undefined ? this.#ended?.error : undefined);
+      const end = (): void => settle(subscriber, only === undefined ? this.#ended?.error : undefined);
+      this.#returned.giveTo(subscriber, only, end); // nothing else follows
       return undefined;
     }
     const leave = this.#audience.join({ subscriber, only });
@@ -190,9 +190,9 @@ export class Receiver<In> {
   }
 
   #emitAgain(returned: Unused<In, Intake<In> | undefined>): void {
-    this.#reemitted = returned;
+    this.#returned.emitted = returned;
     this.#audience.hearOf(returned.origin, returned.frame);
-    this.#reemitted = undefined;
+    this.#returned.emitted = undefined;
   }
 
   /** Passes on from a dead connection with nothing left, to the next or to the end. True if there is another to go on with. */

@@ -15,7 +15,7 @@ const NO_COUNTS = new Uint32Array(0);
 /**
  * The frames of a queue, in order, each field in a ring of its own: accepting a message allocates nothing.
  *
- *     position     head .. cursor .. tail            slot = position & mask
+ *     position     head .. landing .. cursor .. tail    slot = position & mask
  *     messages   [  m   m   -   m   .   . ]          the user's values
  *     memory     [  b   b   -   b   .   . ]          where a frame's bytes are; `undefined` is a gap: it has left
  *     starts, lengths, places, attempts              numbers
@@ -24,7 +24,9 @@ const NO_COUNTS = new Uint32Array(0);
  */
 export class FrameRing {
   head = 0;
-  /** Before it the frames are in flight, behind it they wait. */
+  /** Where those in flight end. */
+  landing = 0;
+  /** Where those that wait begin. */
   cursor = 0;
   tail = 0;
   /** Gaps behind the cursor. */
@@ -98,10 +100,16 @@ export class FrameRing {
     this.tail = to;
   }
 
-  /** Lets no gap stand before the first frame that waits, nor gaps be the most; without frames in flight that one is the first of all. */
+  /**
+   * Lets no gap stand before the first frame that waits, nor gaps be the most of what is behind those in flight: a batch that is stuck must not
+   * make the ring grow with whatever leaves behind it. Without frames in flight the first that waits is the first of all.
+   */
   trim(inFlight: boolean): void {
-    if (this.gaps > FEW && this.gaps > (this.tail - this.cursor) / 2) {
-      this.closeGaps(this.cursor);
+    const first = inFlight ? this.landing : this.cursor;
+    const gaps = this.gaps + this.cursor - first;
+    if (gaps > FEW && gaps > (this.tail - first) / 2) {
+      this.closeGaps(first);
+      this.cursor = first;
       this.gaps = 0;
     }
     for (; this.cursor < this.tail && this.memory[this.cursor & this.mask] === undefined; this.cursor++) this.gaps--;

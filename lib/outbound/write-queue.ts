@@ -106,7 +106,7 @@ export class WriteQueue {
     const careful = this.#cautious || this.oldest <= this.#tried;
     const batch = takeBatch(ring, limit, careful ? (slot) => this.#cautious || this.#onLastTry(slot) : undefined);
     ring.gaps -= batch.gaps;
-    ring.cursor = batch.to;
+    ring.cursor = ring.landing = batch.to;
     this.#inFlight = batch;
     return batch.bytes;
   }

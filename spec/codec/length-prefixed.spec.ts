@@ -373,7 +373,8 @@ describe('lengthPrefixed()', () => {
       chunkedWires([0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 2, 3, 4, 5, 0x80]),
     ),
     ([{ offset, ...rest }, { wire, offsets, takes }]) => {
-      const config = { ...rest, lengthFieldOffset: rest.strip ? 0 : offset };
+      const lengthAdjustment = Math.min(rest.lengthAdjustment, rest.maxFrameLength);
+      const config = { ...rest, lengthAdjustment, lengthFieldOffset: rest.strip ? 0 : offset };
       expect(outcomeOf(lengthPrefixed(config), cut(wire, offsets), takes)).to.eql(reference(wire, config));
     },
   );
@@ -501,6 +502,21 @@ describe('lengthPrefixed()', () => {
     for (const [name, value] of bad) {
       expect(() => lengthPrefixed({ [name]: value })).to.throw(ConfigError, `\`${name}\``);
     }
+    for (const [lengthFieldLength, lengthAdjustment] of [
+      [1, -256],
+      [1, 101],
+      [2, -65_536],
+    ] as const) {
+      const config = { lengthFieldLength, lengthAdjustment, maxFrameLength: 100 };
+      expect(() => lengthPrefixed(config), 'no frame could be').to.throw(
+        ConfigError,
+        '`lengthAdjustment` must be from',
+      );
+    }
+    for (const lengthAdjustment of [-255, 100])
+      expect(lengthPrefixed({ lengthFieldLength: 1, lengthAdjustment, maxFrameLength: 100 })).to.have.property(
+        'encode',
+      );
     expect(() => lengthPrefixed({ lengthFieldOffset: 1 })).to.throw(ConfigError, 'unless `strip` is false');
     expect(() => lengthPrefixed(whole)).not.to.throw();
   });

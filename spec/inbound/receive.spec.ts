@@ -698,11 +698,30 @@ describe('Receiver', () => {
       expect([heard.frames, heard.end, ended]).to.eql([['a'], 'completed', 1]);
     });
 
-    it('keeps none after the end', () => {
-      const { receiver } = made();
+    it('keeps them after the end: who comes late gets them, in their order, and then the end [S6]', async () => {
+      const { receiver, open } = made();
+      const [one, other] = [open(), open()];
       receiver.close();
-      receiver.giveBack(unused(['a', undefined]));
+      receiver.giveBack(unused(['a', one.intake], ['b', other.intake], ['c', one.intake]));
+      const first = hear(receiver.framesOf(one.intake));
+      expect([first.frames, first.end], 'in a later microtask').to.eql([[], undefined]);
+      await turn();
+      expect([first.frames, first.end]).to.eql([['a', 'c'], 'completed']);
+      const second = hear(receiver.inbound);
+      await turn();
+      expect([second.frames, second.end]).to.eql([['b'], 'completed']);
       expect(hear(receiver.inbound)).to.deep.include({ frames: [], end: 'completed' });
+    });
+
+    it('gives one who comes late and leaves again no more than he takes [S6]', async () => {
+      const { receiver } = made();
+      receiver.close(new Error('the end'));
+      receiver.giveBack(unused(['a', undefined], ['b', undefined]));
+      expect(await firstValueFrom(receiver.inbound)).to.equal('a');
+      const heard = hear(receiver.inbound);
+      await turn();
+      expect(heard).to.deep.include({ frames: ['b'] });
+      expect(heard.end).to.be.instanceOf(Error);
     });
   });
 

@@ -1,6 +1,6 @@
 import * as net from 'node:net';
 import { expect } from 'chai';
-import { firstValueFrom, repeat, take } from 'rxjs';
+import { firstValueFrom, last, repeat, take } from 'rxjs';
 import { lines, tcpSocket, type ConnectionLostError, type TcpSocket, type TcpSocketConfig } from '../../lib/index.js';
 import {
   arrived,
@@ -654,6 +654,21 @@ describe('reading on demand', () => {
       await next.send('c\nd\n');
       await reading;
       expect(seen).to.eql(['a', 'b', 'c', 'd']);
+    });
+
+    it('can be left after the end of what it reads, and the next loop gets what was read ahead [S6]', async () => {
+      const socket = open({ reconnect: false });
+      const peer = await server.accepted();
+      await peer.send('a\nb\nc\n');
+      peer.fin();
+      for await (const line of socket) {
+        expect(line).to.equal('a');
+        await firstValueFrom(socket.status.pipe(last()));
+        break;
+      }
+      const seen: string[] = [];
+      for await (const line of socket) seen.push(line);
+      expect(seen).to.eql(['b', 'c']);
     });
 
     it('can be left without ending the socket, and loses nothing that it read ahead [S6]', async () => {

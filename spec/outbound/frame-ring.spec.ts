@@ -181,6 +181,29 @@ describe('FrameRing', () => {
     });
   });
 
+  it('does not grow with what leaves while a batch is in flight, wherever the gaps are [S5]', () => {
+    for (const each of [1, 2]) {
+      const ring = new FrameRing();
+      fill(ring, 1, 10);
+      ring.cursor = ring.landing = 3; // 1 to 3 are in flight
+      for (let place = 11; place < 100_000; place++) {
+        fill(ring, place, 1);
+        if (place % each > 0) continue;
+        const evicted = ring.cursor & ring.mask;
+        ring.clear(evicted);
+        ring.cursor++;
+        if (each === 2) {
+          ring.clear((ring.tail - 1) & ring.mask); // and one that was withdrawn
+          ring.gaps++;
+        }
+        ring.trim(true);
+      }
+      expect(ring.mask, `every ${each}`).to.be.below(each === 1 ? 256 : 1_024);
+      expect(ring.head).to.equal(0);
+      expect(messages(ring).slice(0, 3)).to.eql(names(1, 3));
+    }
+  });
+
   describe('closeGaps', () => {
     it('leaves alone what stands before', () => {
       const ring = new FrameRing();
