@@ -1,3 +1,4 @@
+import { bytes } from '../../lib/index.js';
 import { ourDialling, rawDialling } from '../ends.js';
 import { verify, type Bench, type Run, type Workload } from '../workload.js';
 
@@ -5,16 +6,16 @@ const BLOCK = 256 * 1024;
 const BLOCKS = 2048;
 const GIB = 1024 ** 3;
 
-/** A source that sends as fast as it is read. */
-export const read: Workload = {
-  name: 'read in bulk, bytes()',
+/** A source that sends as fast as it is read: into chunks that are the reader's to keep, or, with `lend`, good within its `next`. */
+export const read = (lend: boolean): Workload => ({
+  name: lend ? 'read in bulk, bytes({ lend })' : 'read in bulk, bytes()',
   metrics: [
     { unit: 'MiB/s', goals: [{ against: 'raw', bound: goalOf(process.version) }] },
     { unit: 'CPU ms/GiB', better: 'less' },
   ],
   ours: reading((port, chunk, ended) => {
-    const socket = ourDialling(port, { reconnect: false });
-    socket.inbound.subscribe({ next: (bytes) => chunk(bytes.length), complete: ended, error: ended });
+    const socket = ourDialling(port, { reconnect: false, codec: bytes({ lend }) });
+    socket.inbound.subscribe({ next: ({ length }) => chunk(length), complete: ended, error: ended });
   }),
   raw: reading((port, chunk, ended) => {
     rawDialling(port)
@@ -31,7 +32,7 @@ export const read: Workload = {
       }),
     },
   ],
-};
+});
 
 /** From Node 24 on `data` events cost more than they need to. */
 function goalOf(version: string): number {
