@@ -3,23 +3,28 @@
  */
 import type * as net from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { ObservableInput } from 'rxjs';
+import type * as tls from 'node:tls';
+import type { ObservableInput, SchedulerLike } from 'rxjs';
 import type { Given } from './check.js';
 import type { Bytes, Codec } from './codec/codec.js';
+import type { Connection } from './connection/connection.js';
 import type { Endpoint, TcpError } from './errors.js';
 
-/** Options of one connection, as {@link connection} takes them. */
-export interface ConnectionConfig<In = Buffer, Out = Bytes> {
-  /** Name or address to dial; with `port` alone it is `'localhost'`. Not together with `path`. */
-  readonly host?: string;
-  /** TCP port, 1 to 65,535; a numeric string is accepted. */
-  readonly port?: number | string;
-  /** Path of a unix socket or name of a named pipe, instead of `host` and `port`. */
-  readonly path?: string;
-  /** Makes the byte stream itself: a proxy, a fake, a child process. It may answer a socket that still connects; `signal` aborts when the attempt is given up. */
-  readonly dial?: (endpoint: Endpoint, signal: AbortSignal) => Duplex | Promise<Duplex>;
+/** Options of one connection that both its ends have: `tcpSocket`, `connection` and `tcpServer`. */
+export interface StreamConfig<In = Buffer, Out = Bytes> {
   /** How messages become bytes and back. @default bytes() */
   readonly codec?: Codec<In, Out>;
+  /**
+   * What must be settled with the peer first: a login, a subscription, {@link Connection.upgrade | an upgrade to TLS}. Its completion opens the connection.
+   * Until then it alone sees the frames, it alone is the demand, and nothing that is queued is written; what it did not take goes to `inbound`. If it fails, the attempt has failed.
+   */
+  readonly handshake?: (connection: Connection<In, Out>) => ObservableInput<unknown>;
+  /** Asks a silent peer for a sign of life, and drops the connection without one. */
+  readonly heartbeat?: HeartbeatConfig<Out>;
+  /** Milliseconds without a byte from the peer after which the connection is dropped, while somebody wants to read; 0 is never. @default 0 */
+  readonly idleTimeout?: number;
+  /** Milliseconds in which the kernel takes nothing of what is being written after which the connection is dropped; 0 is never. @default 0 */
+  readonly writeTimeout?: number;
   /**
    * What may wait in a `for await` or in `pacedMap` before reading stops: a number of frames, or frames and bytes. Of a frame that is neither
    * bytes nor a string (which counts its length) no bytes are known. @default { frames: 100, bytes: 1_048_576 }
@@ -27,11 +32,47 @@ export interface ConnectionConfig<In = Buffer, Out = Bytes> {
   readonly readBuffer?: number | { readonly frames?: number; readonly bytes?: number };
   /** What may wait for its outcome: a number of frames, or frames and bytes as encoded. @default { frames: 100_000, bytes: 16_777_216 } */
   readonly writeBuffer?: number | { readonly frames?: number; readonly bytes?: number };
-  /** Milliseconds for lookup and connect together. @default 10_000 */
-  readonly connectTimeout?: number;
   /** Milliseconds that `end()` may take before it destroys. @default 5_000 */
   readonly endTimeout?: number;
-  /** Options of the TCP socket itself; not together with `path` or `dial`. */
+}
+
+/** How a silent peer is asked for a sign of life. Any byte that it sends is one. */
+export interface HeartbeatConfig<Out> {
+  /** Milliseconds between two messages. */
+  readonly interval: number;
+  /** Milliseconds that the peer may then stay silent: after `interval + timeout` without a byte the connection is dropped, while somebody wants to read. */
+  readonly timeout: number;
+  /** Makes the message. Without it nothing is written: a peer that speaks by itself is listened to. */
+  readonly message?: () => Out;
+}
+
+/** Options of one connection, as {@link connection} takes them. */
+export interface ConnectionConfig<In = Buffer, Out = Bytes> extends StreamConfig<In, Out> {
+  /** Name or address to dial; with `port` alone it is `'localhost'`. Not together with `path`. */
+  readonly host?: string;
+  /** TCP port, 1 to 65,535; a numeric string is accepted. */
+  readonly port?: number | string;
+  /** Path of a unix socket or name of a named pipe, instead of `host` and `port`. */
+  readonly path?: string;
+  /**
+   * Several places instead of one, tried in turn, one a dial, starting after the last that worked; a function is asked at every dial, and answers the
+   * list, or a promise or Observable of it.
+   */
+  readonly endpoints?: readonly Endpoint[] | (() => readonly Endpoint[] | ObservableInput<readonly Endpoint[]>);
+  /** Milliseconds for which an endpoint whose dial failed is passed over, unless all are. @default 10_000 */
+  readonly endpointCooldown?: number;
+  /** Whether this address, which the name stood for at this dial, may be spoken to; asked once connected, before a byte is written. @default every address */
+  readonly allowAddress?: (address: string) => boolean;
+  /**
+   * Speaks TLS, with Node's options of `tls.connect` that are about TLS; a function is asked at every dial. The peer is verified, save where
+   * `rejectUnauthorized` is exactly `false`. With `dial` it is spoken over the stream that `dial` makes.
+   */
+  readonly tls?: true | tls.ConnectionOptions | (() => tls.ConnectionOptions);
+  /** Makes the byte stream itself: a proxy, a fake, a child process. It may answer a socket that still connects; `signal` aborts when the attempt is given up. */
+  readonly dial?: (endpoint: Endpoint, signal: AbortSignal) => Duplex | Promise<Duplex>;
+  /** Milliseconds for endpoints, lookup, connect, TLS and handshake together. @default 10_000 */
+  readonly connectTimeout?: number;
+  /** Options of the TCP socket itself; with `path` or `dial` only `allowHalfOpen` and `unref`. */
   readonly socket?: SocketOptions;
 }
 
@@ -55,6 +96,10 @@ export interface SocketOptions {
   readonly autoSelectFamily?: boolean;
   /** Milliseconds for each address; Node's own default of 250 fails a healthy slow host. @default 2_500 */
   readonly autoSelectFamilyAttemptTimeout?: number;
+  /** Whether a connection whose peer has sent its FIN is still written to, until it is ended here. @default false: what was handed over is written, then it ends */
+  readonly allowHalfOpen?: boolean;
+  /** Let the process end while this socket is open or dials; timers of the socket count as little as its connection. @default false */
+  readonly unref?: boolean;
 }
 
 /** When and how soon to dial again. */
@@ -114,16 +159,42 @@ export interface ReconnectPolicy extends Required<Omit<ReconnectConfig, 'delay' 
   readonly retryable: ReconnectConfig['retryable'] | undefined;
 }
 
-/** A connection's options with every gap filled. */
-export interface ResolvedConnection<In, Out> {
-  readonly endpoint: Endpoint;
-  readonly dial: ConnectionConfig['dial'] | undefined;
+/** What both ends of a connection share, with every gap filled; 0 is off. */
+export interface ResolvedStreams<In, Out> {
   readonly codec: Codec<In, Out>;
+  readonly handshake?: StreamConfig<In, Out>['handshake'] | undefined;
+  readonly heartbeat?: HeartbeatConfig<Out> | undefined;
+  readonly idleTimeout?: number;
+  readonly writeTimeout?: number;
   readonly readBuffer: BufferLimits;
   readonly writeBuffer: WriteLimits;
-  readonly connectTimeout: number;
   readonly endTimeout: number;
+  readonly scheduler?: SchedulerLike | undefined;
+}
+
+/** Where to dial, when there are several places. */
+export interface EndpointsConfig {
+  /** Answers the list, or what it will come of. */
+  readonly list: () => unknown;
+  /** Whether a custom `dial` goes there. */
+  readonly dialled: boolean;
+  /** ms */
+  readonly cooldown: number;
+}
+
+/** A connection's options with every gap filled. */
+export interface ResolvedConnection<In, Out> extends ResolvedStreams<In, Out> {
+  /** Empty if there are several. */
+  readonly endpoint: Endpoint;
+  readonly endpoints: EndpointsConfig | undefined;
+  readonly allowAddress: ConnectionConfig['allowAddress'] | undefined;
+  /** Gives the options of one dial, checked; throws a ConfigError. */
+  readonly tls: (() => Given) | undefined;
+  readonly dial: ConnectionConfig['dial'] | undefined;
+  readonly connectTimeout: number;
   readonly socket: Given;
+  /** What RxJS's timers run on; `undefined` is its own scheduler, whose timers keep the process. */
+  readonly scheduler: SchedulerLike | undefined;
 }
 
 /** A socket's options with every gap filled. */

@@ -4,7 +4,7 @@ import { pacedMap } from './inbound/paced-map.js';
 import { tcpServer, type TcpServer, type TcpServerConfig } from './tcp-server.js';
 
 /** Options of {@link echoServer}. */
-export interface EchoServerConfig extends Omit<TcpServerConfig, 'codec' | 'socket'> {
+export interface EchoServerConfig extends Omit<TcpServerConfig, 'codec' | 'socket' | 'handshake' | 'heartbeat'> {
   /** Options of the accepted sockets. */
   readonly socket?: Pick<SocketOptions, 'noDelay' | 'keepAlive' | 'keepAliveInitialDelay'>;
   /** End each connection after its first reply, as a server that restarts all the time. @default false */
@@ -29,7 +29,10 @@ export interface EchoServerConfig extends Omit<TcpServerConfig, 'codec' | 'socke
  * socket.outbound.next('ping');
  */
 export function echoServer(config: EchoServerConfig = {}): TcpServer {
-  const names = 'closeAfterReply port host path name socket readBuffer writeBuffer endTimeout'.split(' ');
+  const names = (
+    'closeAfterReply port host path name tls handshakeTimeout maxConnections idleTimeout writeTimeout ' +
+    'socket readBuffer writeBuffer endTimeout'
+  ).split(' ');
   const { closeAfterReply, socket, ...listen } = given('echoServer', config, names);
   const closes = flag('closeAfterReply', closeAfterReply, false);
   const accepted = given('socket', socket === undefined ? {} : socket, [

@@ -70,15 +70,33 @@ export class ConnectTimeoutError extends TcpErrorBase {
   }
 }
 
-/** The peer's certificate or the TLS handshake was refused. It comes where a {@link ConnectError} would, and by default no dial follows. Not met until `tls` works. */
+/**
+ * TLS was refused, by us or by the peer: a certificate that is not good, a protocol that is none. While opening it comes where a {@link ConnectError} would, and by default
+ * no dial follows. A peer may also refuse us when we are done (a client certificate that is missing, under TLS 1.3): then it is the reason of a drop.
+ *
+ * @example
+ * import { echoServer, tcpSocket } from 'rx-tcp';
+ * const server = echoServer();
+ * const { port } = await server.listening;
+ * const socket = tcpSocket({ host: 'localhost', port, tls: true });
+ * socket.inbound.subscribe({
+ *   error: (error) => {
+ *     console.log(error.code, error.opened); // TCP_TLS false
+ *     void server.close();
+ *   },
+ * });
+ */
 export class TlsError extends TcpErrorBase {
   static {
     nameErrors(this, 'TlsError');
   }
   readonly code = 'TCP_TLS';
+  /** Whether the connection was open already. */
+  readonly opened: boolean;
 
-  constructor(context: ErrorContext) {
+  constructor(context: ErrorContext, opened = false) {
     super(`TLS with ${describeEndpoint(context.endpoint)} failed${codeSuffix(context.cause)}`, context);
+    this.opened = opened;
   }
 }
 
@@ -113,7 +131,7 @@ export class ConnectionLostError extends TcpErrorBase implements ConnectionFacts
   }
 }
 
-/** The peer was silent for longer than `idleTimeout` or the heartbeat allow, and its connection is dropped. Not met until these options work. */
+/** The peer was silent for longer than `idleTimeout` or the heartbeat allow, and its connection is dropped; the socket then dials again. */
 export class IdleTimeoutError extends TcpErrorBase {
   static {
     nameErrors(this, 'IdleTimeoutError');
@@ -125,7 +143,7 @@ export class IdleTimeoutError extends TcpErrorBase {
   }
 }
 
-/** A write made no progress for longer than `writeTimeout`, and its connection is dropped. Not met until that option works. */
+/** A write made no progress for longer than `writeTimeout`, and its connection is dropped; the socket then dials again. */
 export class WriteStallError extends TcpErrorBase {
   static {
     nameErrors(this, 'WriteStallError');

@@ -2,6 +2,7 @@
 export { tcpSocket } from './tcp-socket.js';
 export type { TcpSocket } from './socket.js';
 export { tcpServer, type TcpServer, type TcpServerConfig } from './tcp-server.js';
+export type { ServerConnection } from './served.js';
 export { echoServer, type EchoServerConfig } from './echo-server.js';
 export { toDuplex } from './duplex.js';
 export { connection } from './connect.js';
@@ -11,7 +12,8 @@ export { decode } from './inbound/decode.js';
 export { pacedMap, type Pausable } from './inbound/paced-map.js';
 export { encode } from './outbound/encode.js';
 export type { WriteOptions } from './outbound/write-one.js';
-export type { ConnectionConfig, ReconnectConfig, SocketOptions, TcpSocketConfig } from './config.js';
+export type { ConnectionConfig, HeartbeatConfig, ReconnectConfig, SocketOptions, StreamConfig } from './config.js';
+export type { TcpSocketConfig } from './config.js';
 export type { Bytes, Codec, Decoder } from './codec/codec.js';
 export { bytes, type BytesConfig } from './codec/bytes.js';
 export { lines, type LinesConfig } from './codec/lines.js';
@@ -23,6 +25,7 @@ export { varintPrefixed, type VarintPrefixedConfig } from './codec/varint-prefix
 export { netstrings, type NetstringsConfig } from './codec/netstrings.js';
 export { mapCodec, type MapCodecConfig } from './codec/map-codec.js';
 export { countByName, openSockets } from './monitor/registry.js';
+export type { ServerStats } from './monitor/server-stats.js';
 export type { SocketSnapshot, SocketStats } from './monitor/stats.js';
 export type { ConnectionStatus } from './monitor/status.js';
 export {

@@ -5,20 +5,23 @@
  *       ^            │ lost: report, rewind                  unsubscribing destroys the connection, the dial or the wait
  *       └─ reconnect ┘
  */
-import { defer, NEVER, Subject, Subscription, tap, timer, type Observable } from 'rxjs';
+import { Observable, Subject, Subscription, tap, timer } from 'rxjs';
 import { MAX_TIMER } from './check.js';
 import type { ResolvedSocket } from './config.js';
 import type { Connection } from './connection/connection.js';
-import type { dial } from './connection/dial.js';
+import { sharedOf, type dial, type DialShared } from './connection/dial.js';
+import type { Link } from './connection/link.js';
 import { reconnectWith } from './connection/reconnect.js';
-import type { TcpError } from './errors.js';
+import { upgradeAsClient } from './connection/upgrade.js';
+import type { Endpoint, TcpError } from './errors.js';
 import { liveOver } from './connect.js';
+import { flowInto } from './flow.js';
 import type { LiveConfig, LiveConnection } from './framed.js';
 import type { Receiver } from './inbound/receive.js';
 import type { Monitor } from './monitor/monitor.js';
 import type { ConnectionStatus } from './monitor/status.js';
 import type { Outlet } from './outbound/outlet.js';
-import { writeTo, type WriteSession } from './outbound/write-to.js';
+import type { WriteSession } from './outbound/write-to.js';
 
 /** What a lifeline joins. */
 export interface LifelineParts<In, Out> {
@@ -45,9 +48,19 @@ export class Lifeline<In, Out> {
   #live: LiveConnection<In, Out> | undefined;
   #session: WriteSession | undefined;
   #waiting = false;
+  readonly #shared: Pick<DialShared, 'endpoints' | 'tls'>;
+  #attempt = 0;
+  #endpoint: Endpoint;
 
   constructor(parts: LifelineParts<In, Out>) {
     this.#parts = parts;
+    this.#shared = sharedOf(parts.config);
+    this.#endpoint = parts.config.endpoint;
+  }
+
+  /** Where it was dialled last. */
+  get endpoint(): Endpoint {
+    return this.#endpoint;
   }
 
   /** Whether there is an open connection. */
@@ -103,16 +116,19 @@ export class Lifeline<In, Out> {
   }
 
   #connections(): Observable<LiveConnection<In, Out>> {
-    const { config, dial, monitor, closing } = this.#parts;
-    const connections = liveOver<In, Out>(
-      // Whoever hears of 'connecting' may have ended the socket.
-      defer(() => (this.#subscription.closed ? NEVER : dial(config, () => monitor.counters.epoch))),
-      () => this.#liveConfig(),
-      ({ lost, asAsked, reason }) => (asAsked && closing() ? undefined : (reason ?? lost)),
-    );
+    const { config, closing } = this.#parts;
+    const connections = liveOver<In, Out>(this.#dialled(), {
+      config,
+      timeout: config.connectTimeout,
+      epoch: () => this.#parts.monitor.counters.epoch,
+      live: () => this.#liveConfig(),
+      tell: ({ lost, asAsked, reason }) => (asAsked && closing() ? undefined : (reason ?? lost)),
+      failed: () => this.#shared.endpoints?.failed(this.#endpoint),
+    });
     return connections.pipe(
       tap({ error: (error: TcpError) => this.#failed(error) }),
       reconnectWith(config.reconnect, {
+        scheduler: config.scheduler,
         dialling: (attempt) => this.#dialling(attempt),
         waiting: (attempt, delay, cause) => {
           this.#waiting = true;
@@ -124,11 +140,34 @@ export class Lifeline<In, Out> {
     );
   }
 
+  /** One dial; which of several endpoints it goes to may be known at once, or late. */
+  #dialled(): Observable<Link> {
+    const { config, dial, monitor } = this.#parts;
+    return new Observable((subscriber) => {
+      // Whoever hears of 'connecting' may have ended the socket.
+      if (this.#subscription.closed) return;
+      let known = config.endpoints === undefined;
+      const chosen = (endpoint: Endpoint): void => {
+        known = true;
+        if (config.endpoints !== undefined) this.#connecting(endpoint);
+      };
+      const shared = { ...this.#shared, chosen };
+      subscriber.add(dial(config, () => monitor.counters.epoch, shared).subscribe(subscriber));
+      if (!known && !subscriber.closed) this.#connecting({});
+    });
+  }
+
   #dialling(attempt: number): void {
     const { config, monitor } = this.#parts;
     this.#waiting = false;
+    this.#attempt = attempt;
     monitor.counters.dials++;
-    this.#tell({ type: 'connecting', attempt, endpoint: config.endpoint });
+    if (config.endpoints === undefined) this.#connecting(config.endpoint);
+  }
+
+  #connecting(endpoint: Endpoint): void {
+    this.#endpoint = endpoint;
+    this.#tell({ type: 'connecting', attempt: this.#attempt, endpoint });
   }
 
   #liveConfig(): Omit<LiveConfig<In, Out>, 'ended'> {
@@ -136,8 +175,11 @@ export class Lifeline<In, Out> {
     return {
       config,
       receiver,
-      epoch: ++monitor.counters.epoch,
+      upgrade: upgradeAsClient,
+      epoch: monitor.counters.epoch + 1,
       counters: monitor.counters,
+      halfOpen: config.socket.allowHalfOpen === true,
+      report: (error) => monitor.errors.report(error),
       unconfirmed: () => outlet.queue.inFlightFrames,
       ending: () => {
         this.#settling.unsubscribe();
@@ -149,29 +191,20 @@ export class Lifeline<In, Out> {
   #opened(connection: LiveConnection<In, Out>): void {
     const { config, monitor } = this.#parts;
     this.#live = connection;
+    monitor.counters.epoch = connection.epoch;
+    this.#shared.endpoints?.opened(connection.endpoint);
     this.#tell({ type: 'open', endpoint: connection.endpoint, epoch: connection.epoch });
     if (this.#live === connection) monitor.opened(connection);
     if (this.#live !== connection) return; // a subscriber of one of these two has ended it
     // What accepts for a server that is dead would swallow the whole queue: wait a little to see whether it stays.
     const settle = monitor.counters.dials > 1 ? config.settle : 0;
     if (settle === 0) this.#flowInto(connection);
-    else this.#settling = timer(settle).subscribe(() => this.#flowInto(connection));
+    else this.#settling = timer(settle, config.scheduler).subscribe(() => this.#flowInto(connection));
   }
 
   #flowInto(connection: LiveConnection<In, Out>): void {
     const { outlet, changed } = this.#parts;
-    const confirmed = {
-      get waitingBytes() {
-        return outlet.waitingBytes;
-      },
-      take: (limit: number) => outlet.take(limit),
-      confirm: () => {
-        connection.wrote(outlet.queue.inFlightBytes);
-        return outlet.confirm();
-      },
-    };
-    this.#session = writeTo(connection.link, confirmed, (error) => connection.failed(error));
-    this.#session.wake();
+    this.#session = flowInto(connection, outlet);
     changed();
   }
 

@@ -2,23 +2,33 @@
  * The one place where options are read, checked, completed with defaults and frozen. The caller's object is left as it is.
  */
 import * as net from 'node:net';
+import type { SchedulerLike } from 'rxjs';
 import { callable, flag, given, integer, milliseconds, number, oneOf, refused, text, type Given } from './check.js';
 import { bytes } from './codec/bytes.js';
 import type { Codec } from './codec/codec.js';
-import type { ConnectionConfig, ReconnectConfig, ReconnectPolicy, ResolvedConnection } from './config.js';
-import type { BufferLimits, ResolvedSocket, TcpSocketConfig } from './config.js';
-import { ConfigError, type Endpoint } from './errors.js';
+import type { BufferLimits, ConnectionConfig, HeartbeatConfig, ReconnectConfig, ReconnectPolicy } from './config.js';
+import type { ResolvedConnection, ResolvedSocket, ResolvedStreams, StreamConfig, TcpSocketConfig } from './config.js';
+import { ConfigError } from './errors.js';
+import { resolveEndpoint, resolveEndpoints } from './resolve-endpoint.js';
+import { resolveTls } from './resolve-tls.js';
+import { unrefScheduler } from './unref-scheduler.js';
 
-const STREAMS = ['codec', 'readBuffer', 'writeBuffer', 'endTimeout'];
-const CONNECTION = ['host', 'port', 'path', 'dial', 'connectTimeout', 'socket', ...STREAMS];
+const STREAMS = 'codec handshake heartbeat idleTimeout writeTimeout readBuffer writeBuffer endTimeout'.split(' ');
+const PLACE = 'host port path endpoints endpointCooldown allowAddress tls dial connectTimeout socket'.split(' ');
+const CONNECTION = [...PLACE, ...STREAMS];
 const SOCKET = 'reconnect retryLimit overflow errorBuffer settle lazyConnect signal name'.split(' ').concat(CONNECTION);
 
 /** The options that both ends of a connection share. */
-export function resolveStreams<In, Out>(
-  options: Given,
-): Pick<ResolvedConnection<In, Out>, 'codec' | 'readBuffer' | 'writeBuffer' | 'endTimeout'> {
+export const STREAM_OPTIONS: readonly string[] = STREAMS;
+
+/** Checks and completes the options that both ends of a connection share. */
+export function resolveStreams<In, Out>(options: Given): ResolvedStreams<In, Out> {
   return {
     codec: resolveCodec(options.codec),
+    handshake: callable<NonNullable<StreamConfig<In, Out>['handshake']>>('handshake', options.handshake),
+    heartbeat: options.heartbeat === undefined ? undefined : resolveHeartbeat(options.heartbeat),
+    idleTimeout: milliseconds('idleTimeout', options.idleTimeout, 0),
+    writeTimeout: milliseconds('writeTimeout', options.writeTimeout, 0),
     readBuffer: resolveReadBuffer(options.readBuffer),
     writeBuffer: resolveLimits('writeBuffer', options.writeBuffer, 100_000, 16 * 1024 * 1024),
     endTimeout: milliseconds('endTimeout', options.endTimeout, 5_000),
@@ -37,18 +47,15 @@ export function resolveConnection<In, Out>(
   names: readonly string[] = CONNECTION,
 ): ResolvedConnection<In, Out> & { readonly given: Given } {
   const options = given(what, config, names);
-  const dial = callable<NonNullable<ConnectionConfig['dial']>>('dial', options.dial);
-  for (const other of ['dial', 'path']) {
-    if (options[other] !== undefined && options.socket !== undefined) {
-      throw new ConfigError(`\`socket\` has the options of a TCP socket and excludes \`${other}\`; ${what} got both`);
-    }
-  }
   return Object.freeze({
     ...resolveStreams<In, Out>(options),
-    endpoint: resolveEndpoint(options, what, dial !== undefined),
-    dial,
+    endpoint: resolveEndpoint(options, what),
+    endpoints: resolveEndpoints(options),
+    allowAddress: callable<NonNullable<ConnectionConfig['allowAddress']>>('allowAddress', options.allowAddress),
+    tls: resolveTls(options.tls),
+    dial: callable<NonNullable<ConnectionConfig['dial']>>('dial', options.dial),
     connectTimeout: milliseconds('connectTimeout', options.connectTimeout, 10_000, 1),
-    socket: resolveSocketOptions(options.socket),
+    ...socketOf(options, what),
     given: options,
   });
 }
@@ -94,17 +101,18 @@ export function resolveSignal(signal: unknown): AbortSignal | undefined {
   throw refused('signal', 'an AbortSignal', signal);
 }
 
-/** A TCP port as a number; a numeric string is accepted. */
-export function resolvePort(value: unknown, min: number, fallback?: number): number {
-  const numeric = typeof value === 'string' && /^\d{1,5}$/.test(value) ? Number(value) : value;
-  if (numeric === undefined && fallback === undefined)
-    throw refused('port', `a whole number from ${String(min)} to 65535`, value);
-  return integer('port', numeric, fallback ?? min, min, 65_535);
-}
-
-/** A host name or address; an IPv6 address may stand in brackets, as in a URL. */
-export function resolveHost(value: unknown): string | undefined {
-  return text('host', typeof value === 'string' ? value.replace(/^\[(.*)\]$/, '$1') : value);
+/** What `socket` says, and what the timers of such a socket run on. */
+function socketOf(
+  options: Given,
+  what: string,
+): { readonly socket: Given; readonly scheduler: SchedulerLike | undefined } {
+  const socket = resolveSocketOptions(options.socket);
+  for (const other of ['dial', 'path']) {
+    const strange = Object.keys(options.socket ?? {}).find((name) => !OF_ANY_STREAM.includes(name));
+    if (options[other] === undefined || strange === undefined) continue;
+    throw new ConfigError(`\`socket.${strange}\` is about TCP and excludes \`${other}\`; ${what} got both`);
+  }
+  return { socket, scheduler: socket.unref === true ? unrefScheduler : undefined };
 }
 
 /** The socket options that `node:net` is given, on either end; each an own property, so that nothing inherited counts. */
@@ -128,6 +136,8 @@ export function resolveSocketOptions(value: unknown = {}, names: readonly string
       2_500,
       10,
     ),
+    allowHalfOpen: flag('socket.allowHalfOpen', options.allowHalfOpen, false),
+    unref: flag('socket.unref', options.unref, false),
   });
 }
 
@@ -138,24 +148,23 @@ function address(option: string, value: unknown): string | undefined {
 
 const SOCKET_OPTIONS: readonly string[] = (
   'noDelay keepAlive keepAliveInitialDelay localAddress localPort family lookup ' +
-  'autoSelectFamily autoSelectFamilyAttemptTimeout'
+  'autoSelectFamily autoSelectFamilyAttemptTimeout allowHalfOpen unref'
 ).split(' ');
 
-function resolveEndpoint(options: Given, what: string, dialled: boolean): Endpoint {
-  const host = resolveHost(options.host);
-  const path = text('path', options.path);
-  if (path !== undefined) {
-    if (host !== undefined || options.port !== undefined) {
-      throw new ConfigError(`\`path\` excludes \`host\` and \`port\`; ${what} got both`);
-    }
-    return Object.freeze({ path });
+/** Options of `socket` that are not about TCP. */
+const OF_ANY_STREAM: readonly string[] = ['allowHalfOpen', 'unref'];
+
+function resolveHeartbeat<Out>(config: unknown): HeartbeatConfig<Out> {
+  const options = given('heartbeat', config, ['interval', 'timeout', 'message']);
+  for (const name of ['interval', 'timeout']) {
+    if (options[name] === undefined) throw refused(`heartbeat.${name}`, 'a number from 1 to 2147483647', undefined);
   }
-  if (host === undefined && options.port === undefined) {
-    if (dialled) return Object.freeze({});
-    throw new ConfigError(`${what} needs \`host\` and \`port\`, or \`path\`, or \`dial\`; got none of them`);
-  }
-  if (dialled && options.port === undefined) return Object.freeze({ ...(host === undefined ? {} : { host }) });
-  return Object.freeze({ host: host ?? 'localhost', port: resolvePort(options.port, 1) });
+  const message = callable<() => Out>('heartbeat.message', options.message);
+  return Object.freeze({
+    interval: milliseconds('heartbeat.interval', options.interval, 0, 1),
+    timeout: milliseconds('heartbeat.timeout', options.timeout, 0, 1),
+    ...(message === undefined ? {} : { message }),
+  });
 }
 
 function resolveCodec<In, Out>(codec: unknown): Codec<In, Out> {

@@ -1,58 +1,72 @@
 import * as net from 'node:net';
-import { Subject, timer, type Observable } from 'rxjs';
-import { flag, given, milliseconds, text, type Given } from './check.js';
+import type * as tls from 'node:tls';
+import { Subject, Subscription, timer, type Observable } from 'rxjs';
+import { given, milliseconds } from './check.js';
 import type { Bytes, Codec } from './codec/codec.js';
-import type { ConnectionConfig, SocketOptions } from './config.js';
-import type { Connection } from './connection/connection.js';
-import { fromSocket } from './connection/from-socket.js';
-import type { Link } from './connection/link.js';
+import type { SocketOptions, StreamConfig } from './config.js';
+import { liveOver } from './connect.js';
+import { accept, type AcceptConfig } from './connection/accept.js';
+import { withTickets } from './connection/secure.js';
+import { upgradeAsServer } from './connection/upgrade.js';
 import { pathOf } from './endpoint.js';
-import { ConfigError, ConnectError, type Endpoint, type TcpError } from './errors.js';
-import { LiveConnection } from './framed.js';
+import { ConnectError, type Endpoint, type TcpError } from './errors.js';
 import { Receiver } from './inbound/receive.js';
 import { ErrorLog } from './monitor/error-log.js';
-import { list, type Listed } from './monitor/registry.js';
-import { newCounters, readSnapshot, readStats, type Counters, type SocketSnapshot } from './monitor/stats.js';
+import { list } from './monitor/registry.js';
+import { ServerTally, type ServerStats } from './monitor/server-stats.js';
+import { newCounters, type Counters } from './monitor/stats.js';
 import { quiet } from './quiet.js';
-import { resolveHost, resolvePort, resolveSocketOptions, resolveStreams } from './resolve-config.js';
+import { resolveServer, type ResolvedServer } from './resolve-server.js';
+import { ServedConnection, type ServerConnection } from './served.js';
 
 /** What Node itself may hold of a connection that is not read from, in bytes: chunks of one byte cost it 750 each. */
 const NODES_OWN = 4096;
 
 /** Options of {@link tcpServer}. */
-export interface TcpServerConfig<In = Buffer, Out = Bytes> extends Pick<
-  ConnectionConfig<In, Out>,
-  'codec' | 'readBuffer' | 'writeBuffer' | 'endTimeout'
-> {
+export interface TcpServerConfig<In = Buffer, Out = Bytes> extends StreamConfig<In, Out> {
   /** Port to listen on; 0 lets the system choose one. @default 0 */
   readonly port?: number | string;
   /** Address to listen on. @default every address of the machine */
   readonly host?: string;
   /** Path of a unix socket or name of a named pipe, instead of `host` and `port`. */
   readonly path?: string;
+  /**
+   * Speaks TLS, with Node's options of `tls.createServer` that are about TLS, `key` and `cert` first of all; a function is asked for each connection, so that certificates can be
+   * changed. With `requestCert` a client that cannot be verified is refused, save where `rejectUnauthorized` is exactly `false`.
+   */
+  readonly tls?: tls.TlsOptions | (() => tls.TlsOptions);
+  /** Milliseconds that a client may take for TLS and `handshake` together. @default 10_000 */
+  readonly handshakeTimeout?: number;
+  /** How many connections there may be at once, those in their handshake included; any more are closed as they come, and counted in `stats()`. @default Infinity */
+  readonly maxConnections?: number;
   /** Groups the connections in `openSockets()` and `countByName()`. */
   readonly name?: string;
   /**
    * Options of the accepted sockets. With `allowHalfOpen` a connection whose peer has sent its FIN can still be written to, and must be ended by
-   * you; without, it is ended as soon as what was handed over is written. @default false
+   * you; without, it is ended as soon as what was accepted is written. @default false
    */
-  readonly socket?: Pick<SocketOptions, 'noDelay' | 'keepAlive' | 'keepAliveInitialDelay'> & {
-    readonly allowHalfOpen?: boolean;
-  };
+  readonly socket?: Pick<SocketOptions, 'noDelay' | 'keepAlive' | 'keepAliveInitialDelay' | 'allowHalfOpen'>;
 }
 
 /** A listening server. */
 export interface TcpServer<In = Buffer, Out = Bytes> {
-  /** Each accepted connection. One that comes while nobody is subscribed is ended. Completes when closed, or when it cannot listen. */
-  readonly connections: Observable<Connection<In, Out>>;
+  /**
+   * Each connection, once its handshake is done. One that comes while nobody is subscribed is ended. Completes when closed, or when it cannot listen.
+   */
+  readonly connections: Observable<ServerConnection<In, Out>>;
   /** Where it listens, once it does; for a `path` that is the address. Rejects with a {@link ConnectError} if it cannot; it may be ignored. */
   readonly listening: Promise<net.AddressInfo>;
   /**
-   * What went wrong with a connection: its loss by anything but a FIN, a frame that was cut or skipped. It ends nothing and replays the newest 100.
-   * How each connection ended is in its `closed`.
+   * What went wrong with a connection: its handshake, its loss by anything but a FIN, a frame that was cut or skipped, a message that was refused or not written.
+   * It ends nothing and replays the newest 100. How each connection ended is in its `closed`.
    */
   readonly errors: Observable<TcpError>;
-  /** Stops listening and ends every connection; those that are left after `timeout` ms (default `endTimeout`, 0 is at once) are destroyed. Always resolves. */
+  /** A frozen snapshot of what it has done, and of what stands now. */
+  stats(): ServerStats;
+  /**
+   * Stops listening, gives up what is in its handshake, and ends every connection once what it accepted is written; those that are left after `timeout` ms (default
+   * `endTimeout`, 0 is at once) are destroyed. Always resolves.
+   */
   close(options?: { readonly timeout?: number }): Promise<void>;
 }
 
@@ -82,52 +96,40 @@ export function tcpServer<In, Out>(config: TcpServerConfig<In, Out> = {}): TcpSe
 }
 
 class Listener<In, Out> implements TcpServer<In, Out> {
-  readonly connections: Observable<Connection<In, Out>>;
+  readonly connections: Observable<ServerConnection<In, Out>>;
   readonly listening: Promise<net.AddressInfo>;
   readonly errors: Observable<TcpError>;
-  readonly #accepted = new Subject<Connection<In, Out>>();
-  readonly #streams: ReturnType<typeof resolveStreams<In, Out>>;
+  readonly #accepted = new Subject<ServerConnection<In, Out>>();
+  readonly #config: ResolvedServer<In, Out>;
+  readonly #tls: AcceptConfig['tls'];
   readonly #errorLog = new ErrorLog(100);
-  readonly #open = new Map<LiveConnection<In, Out>, Listed>();
+  readonly #tally = new ServerTally();
+  readonly #open = new Set<ServedConnection<In, Out>>();
+  /** Those in their handshake. */
+  readonly #opening = new Set<Subscription>();
   readonly #server: net.Server;
-  readonly #name: string | undefined;
-  readonly #halfOpen: boolean;
-  #accepts = 0;
   #closed: Promise<void> | undefined;
 
-  constructor(config: TcpServerConfig<In, Out>) {
-    const names = 'port host path name socket codec readBuffer writeBuffer endTimeout'.split(' ');
-    const options = given('tcpServer', config, names);
-    const place = listeningPlace(options);
-    this.#name = text('name', options.name);
-    this.#streams = resolveStreams<In, Out>(options);
-    const { allowHalfOpen, ...rest } = takeSocket(options.socket);
-    if (place.path !== undefined && Object.keys(rest).length > 0) {
-      throw new ConfigError('`path` excludes the TCP options of `socket`; tcpServer got both');
-    }
-    const { noDelay, keepAlive, keepAliveInitialDelay } = resolveSocketOptions(rest);
-    this.#halfOpen = flag('socket.allowHalfOpen', allowHalfOpen, false);
-    const highWaterMark = NODES_OWN;
-    const serverOptions = nullPrototype({
-      noDelay,
-      keepAlive,
-      keepAliveInitialDelay,
-      highWaterMark,
-      allowHalfOpen: true,
-    });
+  constructor(options: TcpServerConfig<In, Out>) {
+    const config = (this.#config = resolveServer<In, Out>(options));
+    this.#tls = config.tls && withTickets(config.tls);
     this.connections = this.#accepted.asObservable();
     this.errors = this.#errorLog.errors;
-    this.#server = net.createServer(serverOptions, (raw) => {
-      const endpoint =
-        place.path === undefined ? { host: raw.remoteAddress, port: raw.remotePort } : { path: place.path };
-      fromSocket(raw, endpoint, { opened: (link) => this.#accept(link), failed: () => undefined });
-    });
-    this.listening = quiet(this.#listen(place));
+    const { noDelay, keepAlive, keepAliveInitialDelay } = config.socket;
+    const socket = { noDelay, keepAlive, keepAliveInitialDelay, highWaterMark: NODES_OWN, allowHalfOpen: true };
+    this.#server = net.createServer(nullPrototype(socket), (raw) => this.#accept(raw));
+    if (config.maxConnections < Infinity) this.#server.maxConnections = config.maxConnections;
+    this.#server.on('drop', () => this.#tally.refused++);
+    this.listening = quiet(this.#listen(config.place));
+  }
+
+  stats(): ServerStats {
+    return this.#tally.read(this.#open, { opening: this.#opening.size, errorsDropped: this.#errorLog.dropped });
   }
 
   close(options: { readonly timeout?: number } = {}): Promise<void> {
     const { timeout } = given('close', options, ['timeout']);
-    const deadline = milliseconds('timeout', timeout, this.#streams.endTimeout);
+    const deadline = milliseconds('timeout', timeout, this.#config.endTimeout);
     this.#closed ??= this.#closeAll(deadline);
     return this.#closed;
   }
@@ -151,70 +153,80 @@ class Listener<In, Out> implements TcpServer<In, Out> {
     });
   }
 
-  #accept(link: Link): void {
-    const receiver = new Receiver<In>(this.#streams.codec, { report: (error) => this.#errorLog.report(error) });
-    const counters = { ...newCounters(), epoch: ++this.#accepts };
-    const connection: LiveConnection<In, Out> = new LiveConnection<In, Out>(link, {
-      config: this.#streams,
-      receiver,
-      epoch: counters.epoch,
-      counters,
-      halfOpen: this.#halfOpen,
-      ending: (asked) => {
-        if (asked) receiver.gate.drain();
-      },
-      ended: ({ lost, asAsked, reason }) => {
-        unlist();
-        this.#open.delete(connection);
+  /** A connection has come in: TLS, handshake, and then it is one of `connections`. */
+  #accept(raw: net.Socket): void {
+    const config = this.#config;
+    const { handshakeTimeout: timeout, place, name } = config;
+    const endpoint = place.path === undefined ? { host: raw.remoteAddress, port: raw.remotePort } : place;
+    const report = (error: TcpError): void => this.#errorLog.report(error);
+    const receiver = new Receiver<In>(config.codec, { report });
+    const counters = { ...newCounters(), epoch: ++this.#tally.accepted };
+    const served = new ServedConnection<In, Out>({ config, receiver, counters, name, report });
+    const listed = new Subscription();
+    const opening = liveOver<In, Out>(accept(raw, endpoint, { tls: this.#tls, timeout }), {
+      ...{ config, timeout, epoch: () => counters.epoch },
+      live: () => ({
+        ...{ config, receiver, counters, report, upgrade: upgradeAsServer, epoch: counters.epoch },
+        halfOpen: config.socket.allowHalfOpen === true,
+        unconfirmed: () => served.unconfirmed,
+        ending: (asked) => served.ending(asked),
+        beforeFin: (fin) => served.beforeFin(fin),
+      }),
+      tell: ({ lost, asAsked, reason }) => {
+        listed.unsubscribe();
+        served.ended(lost);
         receiver.end(() => undefined); // what was read and waits for its reader outlives the connection
         const goodbye = reason === undefined && lost.clean; // how most clients leave: no error
-        if (!asAsked && !goodbye) this.#errorLog.report(reason ?? lost);
+        return asAsked || goodbye ? undefined : (reason ?? lost);
       },
+      failed: () => this.#tally.failed++,
     });
-    const entry: Listed = { name: this.#name, snapshot: () => snapshotOf(connection, counters, receiver, this.#name) };
-    const unlist = list(entry);
-    this.#open.set(connection, entry);
-    if (this.#accepted.observed && this.#closed === undefined) this.#accepted.next(connection);
-    else void connection.end();
+    const running = new Subscription();
+    this.#opening.add(running);
+    running.add(() => this.#opening.delete(running));
+    running.add(
+      opening.subscribe({
+        next: (live) => {
+          this.#opening.delete(running);
+          served.opened(live);
+          listed.add(this.#list(served, counters));
+          if (this.#accepted.observed && this.#closed === undefined) this.#accepted.next(served);
+          else void served.end();
+        },
+        error: (error: TcpError) => {
+          running.unsubscribe();
+          report(error);
+        },
+        complete: () => running.unsubscribe(),
+      }),
+    );
+  }
+
+  /** The connection is open, until the returned function is called. */
+  #list(served: ServedConnection<In, Out>, counters: Counters): () => void {
+    const unlist = list(served);
+    this.#open.add(served);
+    return () => {
+      unlist();
+      this.#open.delete(served);
+      this.#tally.over(counters);
+    };
   }
 
   async #closeAll(timeout: number): Promise<void> {
     const stopped = new Promise<void>((resolve) => {
       this.#server.close(() => resolve()); // its error says that it did not listen: closed all the same
     });
+    for (const opening of this.#opening) opening.unsubscribe();
     const late = timer(timeout).subscribe(() => {
-      for (const connection of this.#open.keys()) connection.destroy();
+      for (const connection of this.#open) connection.destroy();
     });
-    await Promise.all([...this.#open.keys()].map((connection) => connection.end(timeout)));
+    await Promise.all([...this.#open].map((connection) => connection.end(timeout)));
     late.unsubscribe();
     await stopped;
     this.#accepted.complete();
     this.#errorLog.complete();
   }
-}
-
-function takeSocket(socket: unknown = {}): Given {
-  return given('socket', socket, ['noDelay', 'keepAlive', 'keepAliveInitialDelay', 'allowHalfOpen']);
-}
-
-function listeningPlace(options: Given): Endpoint {
-  const path = text('path', options.path);
-  const host = resolveHost(options.host);
-  if (path === undefined) return { port: resolvePort(options.port, 0, 0), ...(host === undefined ? {} : { host }) };
-  if (host === undefined && options.port === undefined) return { path };
-  throw new ConfigError('`path` excludes `host` and `port`; tcpServer got both');
-}
-
-function snapshotOf<In, Out>(
-  connection: LiveConnection<In, Out>,
-  counters: Counters,
-  receiver: Receiver<In>,
-  name: string | undefined,
-): SocketSnapshot {
-  const { endpoint, epoch, pendingWrites } = connection;
-  const queue = { ...pendingWrites, inFlightFrames: pendingWrites.frames };
-  const stats = readStats(counters, { queue, receiver, errorsDropped: 0 });
-  return readSnapshot(stats, name, { type: 'open', endpoint, epoch });
 }
 
 /** Options that inherit nothing: a polluted `Object.prototype` must not tell Node where to listen. */

@@ -140,7 +140,8 @@ export class StayingSocket<In, Out> implements TcpSocket<In, Out>, Listed {
   end(options: { readonly timeout?: number } = {}): Promise<void> {
     const within = milliseconds('timeout', given('end', options, ['timeout']).timeout, this.#config.endTimeout);
     const late = (): void => (this.#phase === 'reading' ? this.#receiver.endNow() : this.destroy());
-    if (this.#deadline.closed && this.#phase !== 'closed') this.#deadline = timer(within).subscribe(late);
+    if (this.#deadline.closed && this.#phase !== 'closed')
+      this.#deadline = timer(within, this.#config.scheduler).subscribe(late);
     this.#receiver.gate.drain();
     if (this.#phase !== 'idle' && this.#phase !== 'running') return this.#monitor.ended;
     this.#phase = 'closing';
@@ -232,6 +233,6 @@ export class StayingSocket<In, Out> implements TcpSocket<In, Out>, Listed {
   }
 
   #where(): ErrorContext {
-    return { endpoint: this.#config.endpoint, epoch: this.#monitor.counters.epoch };
+    return { endpoint: this.#lifeline.endpoint, epoch: this.#monitor.counters.epoch };
   }
 }

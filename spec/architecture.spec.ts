@@ -12,26 +12,32 @@ import ts from 'typescript';
  * above its own, never from its own row or below. Only the type imports of `config` may name any row.
  */
 const LAYERS: readonly (readonly string[])[] = [
-  ['endpoint', 'deque', 'turn', 'on-abort', 'quiet'],
-  ['error-base'],
+  ['endpoint', 'deque', 'turn', 'clock', 'on-abort', 'quiet', 'unref-scheduler'],
+  ['error-base', 'idle-timer'],
   ['errors'],
   ['check'],
   ['codec'],
   ['config'],
+  ['resolve-endpoint', 'resolve-tls'],
   ['resolve-config'],
-  ['connection'],
+  ['resolve-server', 'connection'],
   ['inbound', 'outbound', 'monitor'],
   ['framed', 'socket'],
-  ['connect'],
+  ['flow', 'handshake'],
+  ['connect', 'served'],
   ['lifeline'],
   ['tcp-socket', 'tcp-server'],
-  ['duplex', 'request', 'echo-server'],
+  ['duplex', 'request', 'echo-server', 'proxy'],
   ['index'],
 ];
 
 const MAX_CODE_LINES = 180;
 const LISTENING = ['on', 'once', 'off', 'addListener', 'removeListener', 'prependListener', 'prependOnceListener'];
-const SERVER_EVENTS = ['listening', 'connection', 'secureConnection', 'tlsClientError', 'drop', 'error', 'close'];
+/** Who beside connection/from-socket.ts listens, and to what: to a server, and to what TLS adds to a socket. */
+const LISTENERS: Readonly<Record<string, readonly string[]>> = {
+  'tcp-server.ts': ['listening', 'connection', 'drop', 'error', 'close'],
+  'connection/secure.ts': ['session', 'secureConnection', 'tlsClientError', 'close'],
+};
 
 /** Paths relative to lib/, such as `inbound/gate.ts`, and their texts. */
 type Tree = Readonly<Record<string, string>>;
@@ -102,7 +108,7 @@ const listenInOnePlace: Rule = each(({ path, file }) => {
   if (path === 'connection/from-socket.ts') return [];
   return nodesOf(file).flatMap((node) => {
     const event = ts.isCallExpression(node) ? eventOf(node) : undefined;
-    if (event === undefined || (path === 'tcp-server.ts' && SERVER_EVENTS.includes(event))) return [];
+    if (event === undefined || LISTENERS[path]?.includes(event) === true) return [];
     return [`${path}: listens for '${event}'`];
   });
 });
@@ -247,7 +253,7 @@ describe('the architecture', () => {
   );
 
   holds(
-    'connection/from-socket.ts alone names socket events, tcp-server.ts those of its server',
+    'connection/from-socket.ts alone names socket events, others those of a server and of TLS',
     listenInOnePlace,
     {
       'connection/from-socket.ts': `socket.on('data', f);`,

@@ -5,7 +5,7 @@ import { lines } from '../lib/codec/lines.js';
 import type { ConnectionConfig } from '../lib/config.js';
 import type { Link } from '../lib/connection/link.js';
 import type { Connection } from '../lib/connection/connection.js';
-import { connection, liveOver } from '../lib/connect.js';
+import { connection, liveOver, type OpeningConfig } from '../lib/connect.js';
 import { ConfigError, ConnectError, ConnectionLostError, type TcpError } from '../lib/errors.js';
 import type { Ending, LiveConfig, LiveConnection } from '../lib/framed.js';
 import { Receiver } from '../lib/inbound/receive.js';
@@ -29,6 +29,10 @@ function config(): Omit<LiveConfig<string, string>, 'ended'> {
   };
 }
 
+function opening(tell: (how: Ending) => TcpError | undefined): OpeningConfig<string, string> {
+  return { config: config().config, timeout: 60_000, epoch: () => 0, live: config, tell };
+}
+
 interface Lived {
   readonly connections: LiveConnection<string, string>[];
   error: TcpError | undefined;
@@ -37,7 +41,7 @@ interface Lived {
 
 function live(dialled: Observable<Link>, tell: (how: Ending) => TcpError | undefined = ({ lost }) => lost) {
   const lived: Lived = { connections: [], error: undefined, completed: false };
-  const subscription = liveOver<string, string>(dialled, config, tell).subscribe({
+  const subscription = liveOver<string, string>(dialled, opening(tell)).subscribe({
     next: (made) => lived.connections.push(made),
     error: (error: TcpError) => (lived.error = error),
     complete: () => (lived.completed = true),
@@ -95,7 +99,10 @@ describe('liveOver', () => {
       return () => (given = true);
     });
     const made: unknown[] = [];
-    liveOver<string, string>(dialled, config, ({ lost }) => lost)
+    liveOver<string, string>(
+      dialled,
+      opening(({ lost }) => lost),
+    )
       .pipe(take(1))
       .subscribe((connection) => made.push(connection));
     expect([made.length, link.destroyed, given]).to.eql([1, true, true]);

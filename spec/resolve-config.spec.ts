@@ -8,11 +8,11 @@ import { ConfigError } from '../lib/errors.js';
 import {
   resolveConfig,
   resolveConnection,
-  resolvePort,
   resolveReconnect,
   resolveSignal,
   resolveSocketOptions,
 } from '../lib/resolve-config.js';
+import { resolvePort } from '../lib/resolve-endpoint.js';
 
 const PLACE = { host: 'localhost', port: 1 };
 

@@ -1,84 +1,194 @@
 /**
  * One attempt to connect, as a cold observable: subscribing dials, unsubscribing destroys, in every phase.
  *
- *     lookup ──> connect ──> open ──> emitted          one deadline over everything before `emitted`
- *        └──────────┴─────────> ConnectError, ConnectTimeoutError
+ *     endpoint ──> lookup ──> connect ──> address allowed? ──> TLS ──> link, emitted
+ *         └──────────┴──────────┴─────────────┴────────────────┴─────> ConnectError, ConnectTimeoutError, TlsError
+ *
+ * One deadline is over all of it.
  */
 import * as dns from 'node:dns';
 import * as net from 'node:net';
 import type { Duplex } from 'node:stream';
-import { Observable, timer } from 'rxjs';
+import { Observable, Subscription, timer, type Subscriber } from 'rxjs';
 import type { ResolvedConnection } from '../config.js';
 import { pathOf } from '../endpoint.js';
-import { ConnectError, ConnectTimeoutError, type ConnectPhase, type ErrorContext } from '../errors.js';
-import { discard, fromSocket } from './from-socket.js';
+import { ConnectError, ConnectTimeoutError, type ConnectPhase, type Endpoint, type ErrorContext } from '../errors.js';
+import { checkAddress } from './address.js';
+import { Endpoints } from './endpoints.js';
+import { discard, linkOver, whenOpen } from './from-socket.js';
 import type { Link } from './link.js';
+import { checkedLookup } from './lookup.js';
+import { TlsClient, tlsFailure, whenSecure, type TlsLayer } from './secure.js';
 import { SlabReader } from './slab-reader.js';
 
 /** What a dial needs to know. */
-export type DialConfig = Pick<ResolvedConnection<unknown, never>, 'endpoint' | 'dial' | 'socket' | 'connectTimeout'>;
+export type DialConfig = Pick<
+  ResolvedConnection<unknown, never>,
+  'endpoint' | 'dial' | 'socket' | 'connectTimeout' | 'allowAddress' | 'scheduler'
+>;
+
+/** What the dials of one socket share, and hear. */
+export interface DialShared {
+  readonly endpoints?: Endpoints | undefined;
+  readonly tls?: TlsClient | undefined;
+  /** Where this dial goes. */
+  readonly chosen?: (endpoint: Endpoint) => void;
+}
+
+/** What the dials of these options share. */
+export function sharedOf({
+  endpoints,
+  tls,
+}: Pick<ResolvedConnection<unknown, never>, 'endpoints' | 'tls'>): Pick<DialShared, 'endpoints' | 'tls'> {
+  return { endpoints: endpoints && new Endpoints(endpoints), tls: tls && new TlsClient(tls) };
+}
 
 /**
  * Dials once. It emits the link when it is open and then neither completes nor errors: what happens to an open link is told by the link itself.
- * Errors with a {@link ConnectError} or {@link ConnectTimeoutError}. The link is destroyed when the subscription ends.
+ * Errors with a {@link ConnectError}, {@link ConnectTimeoutError} or {@link TlsError}. The link is destroyed when the subscription ends.
  */
-export function dial(config: DialConfig, epoch: () => number): Observable<Link> {
-  return new Observable((subscriber) => {
-    const abort = config.dial && new AbortController();
-    const context = (cause?: unknown): ErrorContext => ({ cause, endpoint: config.endpoint, epoch: epoch() });
-    let phase: ConnectPhase = 'connect';
-    let raw: Duplex | undefined;
-    let link: Link | undefined;
+export function dial(config: DialConfig, epoch: () => number, shared: DialShared = {}): Observable<Link> {
+  return new Observable((subscriber) => new Dialling(config, epoch, shared, subscriber).start());
+}
 
-    const fail = (at: ConnectPhase, cause: unknown): void => subscriber.error(new ConnectError(at, context(cause)));
-    const deadline = timer(config.connectTimeout).subscribe(() => {
-      subscriber.error(new ConnectTimeoutError(config.connectTimeout, phase, context()));
-    });
-    const opened = (open: Link): void => {
-      deadline.unsubscribe();
-      link = open;
-      if (isSelfConnected(open.raw)) fail('connect', refusedBySelf(open.raw as net.Socket));
-      else subscriber.next(open);
-    };
-    const made = (stream: unknown, reader?: SlabReader): void => {
-      if (!isStream(stream)) return fail('config', new TypeError('`dial` must answer a Duplex'));
-      const over = stream.destroyed || stream.writableEnded || stream.readableEnded;
-      if (subscriber.closed || over) {
-        discard(stream);
-        return fail('config', new TypeError('`dial` answered a stream that is ended or destroyed'));
-      }
-      raw = stream;
-      fromSocket(stream, config.endpoint, { opened, failed: (error) => fail(phase, error) }, reader);
-    };
+/** One dial; each step calls the next. */
+class Dialling {
+  readonly #config: DialConfig;
+  readonly #epoch: () => number;
+  readonly #shared: DialShared;
+  readonly #subscriber: Subscriber<Link>;
+  #endpoint: Endpoint;
+  #phase: ConnectPhase = 'connect';
+  #deadline = Subscription.EMPTY;
+  #abort: AbortController | undefined;
+  readonly #streams: Duplex[] = [];
+  #link: Link | undefined;
 
-    subscriber.add(() => {
-      deadline.unsubscribe();
-      if (link !== undefined) return link.destroy();
-      if (raw !== undefined) discard(raw);
-      abort?.abort();
+  constructor(config: DialConfig, epoch: () => number, shared: DialShared, subscriber: Subscriber<Link>) {
+    this.#config = config;
+    this.#epoch = epoch;
+    this.#shared = shared;
+    this.#subscriber = subscriber;
+    this.#endpoint = config.endpoint;
+  }
+
+  start(): void {
+    const { connectTimeout, scheduler } = this.#config;
+    this.#deadline = timer(connectTimeout, scheduler).subscribe(() => {
+      this.#subscriber.error(new ConnectTimeoutError(connectTimeout, this.#phase, this.#where()));
     });
+    this.#subscriber.add(() => this.#clear());
+    const { endpoints } = this.#shared;
+    if (endpoints === undefined) return this.#dial(this.#endpoint);
+    this.#phase = 'lookup';
     try {
-      if (config.dial === undefined || abort === undefined) {
-        const reader = new SlabReader();
-        return made(
-          connect(config, reader, (now) => (phase = now)),
-          reader,
-        );
-      }
-      const stream = config.dial(config.endpoint, abort.signal);
-      if (isStream(stream)) return made(stream);
-      Promise.resolve(stream)
-        .then(made, (error: unknown) => fail(phase, error))
-        .catch((error: unknown) => fail('config', error)); // what looked like a stream was none
+      this.#subscriber.add(
+        endpoints.next().subscribe({
+          next: (endpoint) => this.#dial(endpoint),
+          error: (error: unknown) => this.#fail('lookup', error),
+        }),
+      );
     } catch (error) {
-      fail('config', error);
+      this.#fail('lookup', error);
     }
-  });
+  }
+
+  #dial(endpoint: Endpoint): void {
+    this.#endpoint = endpoint;
+    this.#phase = 'connect';
+    this.#shared.chosen?.(endpoint);
+    if (this.#subscriber.closed) return; // by who heard of it
+    try {
+      const layer = this.#shared.tls?.prepare(endpoint);
+      if (this.#config.dial === undefined) this.#connect(layer);
+      else this.#ask(this.#config.dial, layer);
+    } catch (error) {
+      this.#fail('config', error);
+    }
+  }
+
+  #connect(layer: TlsLayer | undefined): void {
+    const reader = layer === undefined ? new SlabReader() : undefined;
+    const raw = connect(this.#config, this.#endpoint, reader, (phase) => (this.#phase = phase));
+    if (this.#config.socket.unref === true) raw.unref();
+    this.#made(raw, layer, reader);
+  }
+
+  /** Asks the user's `dial`. */
+  #ask(dialStream: NonNullable<DialConfig['dial']>, layer: TlsLayer | undefined): void {
+    this.#abort = new AbortController();
+    const stream = dialStream(this.#endpoint, this.#abort.signal);
+    if (isStream(stream)) return this.#made(stream, layer);
+    Promise.resolve(stream)
+      .then(
+        (made) => this.#made(made, layer),
+        (error: unknown) => this.#fail(this.#phase, error),
+      )
+      .catch((error: unknown) => this.#fail('config', error)); // what looked like a stream was none
+  }
+
+  #made(stream: unknown, layer: TlsLayer | undefined, reader?: SlabReader): void {
+    if (!isStream(stream)) return this.#fail('config', new TypeError('`dial` must answer a Duplex'));
+    const over = stream.destroyed || stream.writableEnded || stream.readableEnded;
+    if (this.#subscriber.closed || over) {
+      discard(stream);
+      return this.#fail('config', new TypeError('`dial` answered a stream that is ended or destroyed'));
+    }
+    this.#streams.push(stream);
+    whenOpen(stream, {
+      opened: () => this.#connected(stream, layer, reader),
+      failed: (error) => this.#fail(this.#phase, error),
+    });
+  }
+
+  #connected(raw: Duplex, layer: TlsLayer | undefined, reader: SlabReader | undefined): void {
+    const refused = checkAddress(raw, this.#config.allowAddress);
+    if (refused !== undefined) return this.#fail('connect', refused);
+    if (layer === undefined) this.#open(linkOver(raw, this.#endpoint, { reader, scheduler: this.#config.scheduler }));
+    else this.#secure(raw, layer);
+  }
+
+  #secure(raw: Duplex, layer: TlsLayer): void {
+    this.#phase = 'tls';
+    let secure;
+    try {
+      secure = layer.over(raw);
+    } catch (error) {
+      return this.#fail('config', error);
+    }
+    this.#streams.push(secure);
+    whenSecure(secure, raw, layer.verified, {
+      opened: () => this.#open(linkOver(secure, this.#endpoint, { carrier: raw, scheduler: this.#config.scheduler })),
+      failed: (error) => this.#subscriber.error(tlsFailure(error, this.#where())),
+    });
+  }
+
+  #open(link: Link): void {
+    this.#deadline.unsubscribe();
+    this.#link = link;
+    this.#subscriber.next(link);
+  }
+
+  #fail(phase: ConnectPhase, cause: unknown): void {
+    this.#subscriber.error(new ConnectError(phase, { ...this.#where(), cause }));
+  }
+
+  #clear(): void {
+    this.#deadline.unsubscribe();
+    if (this.#link !== undefined) return this.#link.destroy();
+    for (const stream of this.#streams) discard(stream);
+    this.#abort?.abort();
+  }
+
+  #where(): ErrorContext {
+    return { endpoint: this.#endpoint, epoch: this.#epoch() };
+  }
 }
 
 function connect(
-  { endpoint, socket }: DialConfig,
-  { onread }: SlabReader,
+  { socket }: DialConfig,
+  endpoint: Endpoint,
+  reader: SlabReader | undefined,
   entered: (phase: ConnectPhase) => void,
 ): net.Socket {
   const lookup = (socket.lookup as net.LookupFunction | undefined) ?? dns.lookup;
@@ -92,60 +202,9 @@ function connect(
     signal: undefined,
     fd: undefined,
     timeout: undefined,
-    onread,
+    onread: reader?.onread,
   });
   return net.connect(options as net.NetConnectOpts);
-}
-
-/** A lookup may throw, answer twice, or answer nonsense, which Node turns into an uncaught exception; here it becomes an ordinary error. */
-function checkedLookup(lookup: net.LookupFunction, entered: (phase: ConnectPhase) => void): net.LookupFunction {
-  return (hostname, options, callback) => {
-    let answered = false;
-    const answer = (error: unknown, address?: unknown): void => {
-      if (answered) return;
-      answered = true;
-      const addresses = error ? [] : addressesIn(address);
-      const first = addresses[0];
-      if (first === undefined) return callback(asError(error), '', 0);
-      entered('connect');
-      if (options.all === true) callback(null, addresses);
-      else callback(null, first.address, first.family);
-    };
-    entered('lookup');
-    try {
-      lookup(hostname, options, answer);
-    } catch (error) {
-      answer(error ?? new Error('lookup threw'));
-    }
-  };
-}
-
-function addressesIn(answer: unknown): dns.LookupAddress[] {
-  const list: unknown[] = Array.isArray(answer) ? answer : [answer];
-  return list.flatMap((item) => {
-    const address: unknown = typeof item === 'object' && item !== null ? Reflect.get(item, 'address') : item;
-    const family = typeof address === 'string' ? net.isIP(address) : 0;
-    return family === 0 ? [] : [{ address: address as string, family }];
-  });
-}
-
-function asError(error: unknown): Error {
-  if (error instanceof Error) return error;
-  return new Error(error ? 'lookup failed with something that is not an Error' : 'lookup answered no address');
-}
-
-/** Linux may connect a socket to itself where nobody listens on an ephemeral port: it would hear its own echo, and keep the server from its port. */
-function isSelfConnected(raw: Duplex): boolean {
-  if (!(raw instanceof net.Socket) || raw.localPort === undefined) return false;
-  return raw.localPort === raw.remotePort && raw.localAddress === raw.remoteAddress;
-}
-
-function refusedBySelf(raw: net.Socket): Error {
-  raw.resetAndDestroy();
-  return Object.assign(new Error('connected to itself: nobody listens there'), {
-    code: 'ECONNREFUSED',
-    syscall: 'connect',
-  });
 }
 
 function isStream(stream: unknown): stream is Duplex {

@@ -7,7 +7,7 @@
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
-import { Subscription } from 'rxjs';
+import { Subscription, type SchedulerLike } from 'rxjs';
 import type { Endpoint } from '../errors.js';
 import type { Link, LinkEvents } from './link.js';
 import { probe } from './probe.js';
@@ -15,27 +15,30 @@ import type { SlabReader } from './slab-reader.js';
 
 /** Who waits for a stream to open. Exactly one of the two is called, at once if the stream is open already. */
 export interface Opening {
-  opened(link: Link): void;
+  opened(): void;
   failed(error: Error): void;
 }
 
-/**
- * Makes a link of a stream once that is open: a net.Socket when connected, a TLSSocket when secure, any other at once. With a
- * `reader` its bytes come from there, else by `data` events.
- */
-export function fromSocket(raw: Duplex, endpoint: Endpoint, opening: Opening, reader?: SlabReader): void {
+/** How a link is made of an open stream. */
+export interface LinkParts {
+  /** Where the bytes come from, instead of `data` events. */
+  readonly reader?: SlabReader | undefined;
+  /** What carries the stream, if that is another: it is probed, and goes with it. */
+  readonly carrier?: Duplex | undefined;
+  readonly scheduler?: SchedulerLike | undefined;
+}
+
+/** Waits until a stream is open: a net.Socket when connected, a TLSSocket when secure, any other at once. One that fails is destroyed. */
+export function whenOpen(raw: Duplex, opening: Opening): void {
   const open = openEvent(raw);
-  if (open === undefined) {
-    opening.opened(new SocketLink(raw, endpoint, reader));
-    return;
-  }
+  if (open === undefined) return opening.opened();
   const settled = (outcome: () => void): void => {
     raw.off(open, onOpen);
     raw.off('error', onError);
     raw.off('close', onClose);
     outcome();
   };
-  const onOpen = (): void => settled(() => opening.opened(new SocketLink(raw, endpoint, reader)));
+  const onOpen = (): void => settled(() => opening.opened());
   const onError = (error: Error): void =>
     settled(() => {
       discard(raw);
@@ -45,6 +48,11 @@ export function fromSocket(raw: Duplex, endpoint: Endpoint, opening: Opening, re
   raw.once(open, onOpen);
   raw.once('error', onError);
   raw.once('close', onClose);
+}
+
+/** Makes a link of a stream that is open. */
+export function linkOver(raw: Duplex, endpoint: Endpoint, parts: LinkParts = {}): Link {
+  return new SocketLink(raw, endpoint, parts);
 }
 
 /** Destroys a stream that nobody wants any more, and hears its last errors so that none of them is uncaught. */
@@ -74,18 +82,20 @@ class SocketLink implements Link {
   readonly raw: Duplex;
   readonly endpoint: Endpoint;
   readonly limit: ((bytes: number) => void) | undefined;
-  readonly #reader: SlabReader | undefined;
+  readonly #parts: LinkParts;
   #events: LinkEvents | undefined;
   #probing = Subscription.EMPTY;
   #over = false;
   #ended = false;
 
-  constructor(raw: Duplex, endpoint: Endpoint, reader: SlabReader | undefined) {
+  constructor(raw: Duplex, endpoint: Endpoint, parts: LinkParts) {
+    const { reader, carrier } = parts;
     this.raw = raw;
     this.endpoint = endpoint;
-    this.#reader = reader;
+    this.#parts = parts;
     this.limit = reader && ((bytes) => reader.limit(bytes));
     listenForErrors(raw);
+    if (carrier !== undefined) listenForErrors(carrier);
     if (reader !== undefined) raw.pause(); // until somebody listens: it would read, and the bytes be lost
   }
 
@@ -99,9 +109,10 @@ class SocketLink implements Link {
     this.raw.on('finish', this.#onFinish);
     this.raw.on('error', this.#onLost);
     this.raw.on('close', this.#onClose);
-    if (this.#reader === undefined) this.raw.on('data', this.#onData);
+    const { reader } = this.#parts;
+    if (reader === undefined) this.raw.on('data', this.#onData);
     else {
-      this.#reader.listen(this.#onRead);
+      reader.listen(this.#onRead);
       this.raw.resume();
     }
   }
@@ -110,7 +121,7 @@ class SocketLink implements Link {
     if (this.#over) return;
     this.raw.pause();
     this.#probing.unsubscribe();
-    this.#probing = probe(this.raw);
+    this.#probing = probe(this.#parts.carrier ?? this.raw, this.#parts.scheduler);
   }
 
   resume(): void {
@@ -135,6 +146,14 @@ class SocketLink implements Link {
   destroy(): void {
     this.#detach();
     this.raw.destroy();
+    this.#parts.carrier?.destroy();
+  }
+
+  release(): Duplex {
+    this.#detach();
+    this.raw.pause();
+    this.rest(); // dropped
+    return this.raw;
   }
 
   rest(): Buffer {
@@ -178,8 +197,7 @@ class SocketLink implements Link {
 
   readonly #onLost = (error: Error | undefined): void => {
     if (this.#over) return;
-    this.#detach();
-    this.raw.destroy();
+    this.destroy();
     this.#events?.lost(error);
   };
 
@@ -198,4 +216,7 @@ function toBuffer(chunk: unknown): Buffer | undefined {
   if (Buffer.isBuffer(chunk)) return chunk;
   if (chunk instanceof Uint8Array) return Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
   return typeof chunk === 'string' ? Buffer.from(chunk) : undefined;
+}
+export function fromSocket(raw: any, e: any, o: any) {
+  return whenOpen(raw, { opened: () => o.opened(linkOver(raw, e)), failed: o.failed });
 }

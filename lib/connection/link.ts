@@ -33,6 +33,8 @@ export interface Link {
   end(): void;
   /** Gives the link up at once; no event follows. */
   destroy(): void;
+  /** Gives the stream beneath away, drops what it still holds, and is of no use any more; no event follows. Only a link over a stream that can carry another has it. */
+  release?(): Duplex | undefined;
   /** Once the link is over: takes out the bytes that came before its end and that the stream beneath still holds, because it was paused. */
   rest(): Buffer;
 }

@@ -1,5 +1,5 @@
 import { AsyncSubject, defaultIfEmpty, from, map, Observable, Subscription, switchMap, take, timer } from 'rxjs';
-import type { MonoTypeOperatorFunction, Subscriber } from 'rxjs';
+import type { MonoTypeOperatorFunction, SchedulerLike, Subscriber } from 'rxjs';
 import type { ReconnectConfig, ReconnectPolicy } from '../config.js';
 import { ConnectionLostError, ReconnectLimitError, type TcpError } from '../errors.js';
 import { resolveReconnect } from '../resolve-config.js';
@@ -16,6 +16,7 @@ export interface ReconnectHooks<T> {
   readonly answered?: (connection: T, error: TcpError) => boolean;
   /** Cuts a wait short; while connected, it grants one dial at once after the next loss, whatever the policy. */
   readonly hurry?: Observable<unknown>;
+  readonly scheduler?: SchedulerLike | undefined;
 }
 
 /**
@@ -102,7 +103,8 @@ class Redialler<T> {
     this.#timers.wait.unsubscribe();
     this.#timers.spacing.unsubscribe();
     this.#spaced = new AsyncSubject();
-    if (this.#policy !== false) this.#timers.spacing = timer(this.#policy.initialDelay).subscribe(this.#spaced);
+    if (this.#policy !== false)
+      this.#timers.spacing = timer(this.#policy.initialDelay, this.#hooks.scheduler).subscribe(this.#spaced);
     this.#attempt++;
     this.#hooks.dialling?.(this.#attempt);
     if (this.#subscriber.closed) return;
@@ -120,7 +122,9 @@ class Redialler<T> {
     this.#live = live;
     this.#timers.stability.unsubscribe();
     if (this.#policy !== false) {
-      this.#timers.stability = timer(this.#policy.stableAfter).subscribe(() => (live.stable = true));
+      this.#timers.stability = timer(this.#policy.stableAfter, this.#hooks.scheduler).subscribe(
+        () => (live.stable = true),
+      );
     }
     this.#subscriber.next(value);
   }
@@ -153,7 +157,10 @@ class Redialler<T> {
   #wait(policy: ReconnectPolicy, error: TcpError): void {
     const attempt = this.#attempt + 1;
     const delay = policy.delay === undefined ? backoff(policy, this.#redials + 1) : policy.initialDelay;
-    const due = policy.delay === undefined ? timer(delay) : this.#chosen(from(policy.delay(error, attempt)));
+    const due =
+      policy.delay === undefined
+        ? timer(delay, this.#hooks.scheduler)
+        : this.#chosen(from(policy.delay(error, attempt)));
     const wait = new Subscription();
     this.#timers.wait = wait; // open already: who hears of the wait may hurry it
     this.#hooks.waiting?.(attempt, delay, error);

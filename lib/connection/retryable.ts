@@ -1,4 +1,4 @@
-import { codeOf, ConnectError, type TcpError } from '../errors.js';
+import { codeOf, ConnectError, TcpError, type TlsError } from '../errors.js';
 
 /** Failures of the network, of a server that is not up yet, or of a machine short of something: they pass. */
 const PASSING = new Set(
@@ -8,15 +8,22 @@ const PASSING = new Set(
   ).split(' '),
 );
 
+/** Whether a failure with this code may be over at the next dial. */
+export function isPassing(code: string): boolean {
+  return PASSING.has(code);
+}
+
 /**
  * Whether dialling again may help, when the user has no opinion.
  *
- * A lost connection always may. A failed dial may if its code is one that passes, or if it has none (a custom `dial` that
- * rejects with a plain Error); wrong arguments, certificates and the wrong protocol do not get better by themselves.
+ * A lost connection always may. A failed dial may if its code is one that passes, or if it has none (a custom `dial` or a
+ * handshake that rejects with a plain Error); wrong arguments, certificates and the wrong protocol do not get better by themselves. A TLS
+ * error of a connection that was open already may: it can be anybody's bytes on the wire, who could else end a socket for good.
  */
 export function isRetryable(error: TcpError): boolean {
   const { code } = Object(error) as Partial<TcpError>; // the operator serves any source, which may error with anything
-  if (code === 'TCP_TLS' || code === 'TCP_CONFIG' || code === 'TCP_CLOSED') return false;
+  if (code === 'TCP_TLS') return (error as Partial<TlsError>).opened === true;
+  if (code === 'TCP_CONFIG' || code === 'TCP_CLOSED') return false;
   if (!(error instanceof ConnectError)) return true;
   const { cause } = error;
   if (cause instanceof AggregateError && cause.errors.length > 0) return cause.errors.some((inner) => passes(inner));
@@ -24,6 +31,7 @@ export function isRetryable(error: TcpError): boolean {
 }
 
 function passes(cause: unknown): boolean {
+  if (cause instanceof TcpError) return isRetryable(cause); // of a handshake
   const code = codeOf(cause);
   if (code !== undefined) return PASSING.has(code);
   return !(cause instanceof TypeError || cause instanceof RangeError || cause instanceof SyntaxError);

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { milliseconds } from '../check.js';
 import type { Connection } from '../connection/connection.js';
-import { IdleTimer } from './idle-timer.js';
+import { IdleTimer } from '../idle-timer.js';
 import { SocketStream } from './socket-stream.js';
 
 /** What a net.Socket has beneath a connection, and another stream may lack. */

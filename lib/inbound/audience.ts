@@ -13,15 +13,22 @@ export class Audience<In> {
   #current: Intake<In> | undefined;
   /** Those of the listeners that hear the current connection; kept ready, because it is asked for at each frame. */
   #hearing: readonly Subscriber<In>[] = [];
+  /** Where its listeners are now. */
+  #heir: Audience<In> | undefined;
 
   /** Adds a listener; the function that it returns takes it out. */
   join(listener: Listener<In>): () => void {
     this.#listeners = [...this.#listeners, listener];
     this.listenTo(this.#current);
-    return () => {
-      this.#listeners = this.#listeners.filter((other) => other !== listener);
-      this.listenTo(this.#current);
-    };
+    return () => this.#dismiss(listener);
+  }
+
+  /** Takes over the listeners of another. */
+  absorb(other: Audience<In>): void {
+    other.#heir = this;
+    this.#listeners = [...this.#listeners, ...other.#listeners];
+    other.#listeners = other.#hearing = [];
+    this.listenTo(this.#current);
   }
 
   /** From now on frames come from this connection. */
@@ -53,6 +60,12 @@ export class Audience<In> {
     this.#listeners = this.#hearing = [];
     this.#current = undefined;
     for (const { subscriber, only } of listeners) settle(subscriber, only === undefined ? error : undefined);
+  }
+
+  #dismiss(listener: Listener<In>): void {
+    if (this.#heir !== undefined) return this.#heir.#dismiss(listener);
+    this.#listeners = this.#listeners.filter((other) => other !== listener);
+    this.listenTo(this.#current);
   }
 
   #hearersOf(intake: Intake<In> | undefined): readonly Subscriber<In>[] {

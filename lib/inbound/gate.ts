@@ -1,3 +1,4 @@
+import { clock } from '../clock.js';
 import { TurnEnd } from '../turn.js';
 
 /**
@@ -16,11 +17,15 @@ export class Gate {
   #draining = false;
   #open = false;
   readonly #opening: TurnEnd;
+  #openSince = Infinity;
+  /** Where its subscribers and holds are counted now. */
+  #heir: Gate | undefined;
 
   /** `opened` is called each time that demand begins. */
   constructor(opened: () => void) {
     this.#opening = new TurnEnd(() => {
       this.#open = true;
+      this.#openSince = clock.now();
       opened();
     });
   }
@@ -28,6 +33,11 @@ export class Gate {
   /** Whether a frame may be emitted now. */
   get open(): boolean {
     return this.#open;
+  }
+
+  /** When demand began, by the clock; `Infinity` while there is none. */
+  get openSince(): number {
+    return this.#open ? this.#openSince : Infinity;
   }
 
   get subscribers(): number {
@@ -44,6 +54,7 @@ export class Gate {
   }
 
   leave(): void {
+    if (this.#heir !== undefined) return this.#heir.leave();
     this.#subscribers--;
     this.#update();
   }
@@ -56,9 +67,17 @@ export class Gate {
     return () => {
       if (!held) return;
       held = false;
-      this.#holds--;
-      this.#update();
+      this.#release();
     };
+  }
+
+  /** Takes over the subscribers and holds of another gate, which shuts for good. */
+  absorb(other: Gate): void {
+    other.#heir = this;
+    this.#subscribers += other.#subscribers;
+    this.#holds += other.#holds;
+    other.close();
+    this.#update();
   }
 
   /** From now on the absence of subscribers counts as demand: what comes is discarded. Holds of subscribers still count. */
@@ -71,6 +90,12 @@ export class Gate {
   close(): void {
     this.#open = false;
     this.#opening.cancel();
+  }
+
+  #release(): void {
+    if (this.#heir !== undefined) return this.#heir.#release();
+    this.#holds--;
+    this.#update();
   }
 
   #update(): void {

@@ -1,4 +1,5 @@
 import type { Link } from '../connection/link.js';
+import { Deque } from '../deque.js';
 import type { FrameError, ErrorContext } from '../errors.js';
 import type { DecodeDriver } from './decode.js';
 import { HeldBytes } from './held-bytes.js';
@@ -32,10 +33,12 @@ export class Intake<In> {
   cut: FrameError | undefined;
   readonly events: IntakeEvents;
   readonly where: Pick<ErrorContext, 'endpoint' | 'epoch'>;
-  readonly #link: Link;
+  #link: Link;
   readonly #makeDriver: () => DecodeDriver<In>;
   #driver: DecodeDriver<In> | undefined;
   readonly #held = new HeldBytes();
+  /** Frames that were decoded, emitted and given back: they come first. */
+  readonly #unread = new Deque<In>();
   /** The newest chunk, if nothing waits before it and its memory is not ours. */
   #lent: { readonly chunk: Buffer; readonly keep: () => Buffer } | undefined;
   /** Whether the decoder may refer to memory that is not ours. */
@@ -51,9 +54,14 @@ export class Intake<In> {
     this.#makeDriver = makeDriver;
   }
 
+  /** Whether bytes wait for the decoder, or frames in it: then the link may be paused, and silence is no sign. */
+  get busy(): boolean {
+    return this.#paused || !this.spent;
+  }
+
   /** Whether everything that came was handed out, save part of a frame. */
   get spent(): boolean {
-    return !this.#fresh && this.#held.length === 0 && this.#lent === undefined;
+    return !this.#fresh && this.#held.length === 0 && this.#lent === undefined && this.#unread.length === 0;
   }
 
   get heldBytes(): number {
@@ -72,9 +80,13 @@ export class Intake<In> {
 
   /** The next frame; `undefined` when all chunks are used up. Throws a FrameError. */
   next(): In | undefined {
+    if (this.#unread.length > 0) return this.#unread.shift();
     for (;;) {
       const frame = this.#fresh ? this.#driver?.next() : undefined;
-      if (frame !== undefined) return frame;
+      if (frame !== undefined) {
+        this.events.decoded();
+        return frame;
+      }
       this.#fresh = false;
       if (this.spent) return undefined;
       this.#pushNext((this.#driver ??= this.#makeDriver()));
@@ -109,10 +121,26 @@ export class Intake<In> {
     this.#paused = false;
   }
 
+  /** Takes a frame back that nobody used: it comes before everything that waits, and behind those that were taken back before. */
+  unread(frame: In): void {
+    this.#unread.push(frame);
+  }
+
+  /** The connection goes on over another link, and nothing that came before counts: not a byte, not half a frame. */
+  restart(link: Link): void {
+    this.#link = link;
+    this.#held.clear();
+    this.#unread.clear();
+    this.#lent = undefined;
+    this.#fresh = this.#paused = false;
+    this.#driver = undefined; // `#borrowing` stays: a chunk may still be lent, and a driver that is gone borrows nothing
+  }
+
   /** Lets go of all bytes; returns how many nobody will read. */
   discard(): number {
     const bytes = this.heldBytes;
     this.#held.clear();
+    this.#unread.clear();
     this.#lent = undefined;
     this.#borrowing = this.#fresh = false;
     this.#driver = undefined;

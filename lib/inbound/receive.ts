@@ -13,6 +13,7 @@ import type { Codec } from '../codec/codec.js';
 import type { Link } from '../connection/link.js';
 import type { Deque } from '../deque.js';
 import type { ErrorContext, FrameError } from '../errors.js';
+import { TurnEnd } from '../turn.js';
 import { Audience, settle } from './audience.js';
 import { DecodeDriver } from './decode.js';
 import { Gate } from './gate.js';
@@ -65,6 +66,24 @@ export class Receiver<In> {
     this.#intakes.push(intake);
     this.#audience.listenTo(this.#intakes[0]);
     return intake;
+  }
+
+  /**
+   * Takes over a connection that another receiver had to itself until now: its bytes, its decoder, its frames that were given back, its subscribers and their
+   * holds. That receiver is of no use any more.
+   */
+  adopt(other: Receiver<In>): void {
+    const [intake] = other.#intakes.splice(0);
+    if (intake === undefined) return;
+    for (let item = other.#returned.shift(); item !== undefined; item = other.#returned.shift())
+      intake.unread(item.frame);
+    this.#intakes.push(intake);
+    this.#audience.absorb(other.#audience);
+    this.#audience.listenTo(this.#intakes[0]);
+    this.gate.absorb(other.gate);
+    this.#cut = undefined;
+    // A frame may be on its way to a subscriber just now: the next must wait until it has arrived.
+    TurnEnd.queue(() => this.#pump());
   }
 
   /** The frames of one connection alone; it completes with that connection's last frame. */
@@ -175,7 +194,6 @@ export class Receiver<In> {
     if (intake === undefined) return this.#advance();
     try {
       for (let frame = intake.next(); frame !== undefined; frame = intake.next()) {
-        intake.events.decoded();
         this.#audience.hear(frame);
         if (this.#slice.count()) return false;
         if (!this.gate.open) return true;

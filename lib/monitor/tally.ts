@@ -1,3 +1,4 @@
+import { clock } from '../clock.js';
 import type { ConnectionFacts } from '../errors.js';
 import type { Counters } from './stats.js';
 
@@ -6,8 +7,9 @@ export class Tally {
   /** Whether a frame came in after one of ours was written: proof of a peer that works. */
   answered = false;
   readonly #counters: Counters;
-  readonly #openedAt = performance.now();
-  #lastReadAt = this.#openedAt;
+  readonly #openedAt = clock.now();
+  /** When bytes came in last, by the clock; at first when it was opened. */
+  lastReadAt = this.#openedAt;
   #bytesRead = 0;
   #bytesWritten = 0;
   /** Whether bytes came in after one of ours was written; they may wait long before they are a frame that is emitted. */
@@ -19,7 +21,7 @@ export class Tally {
 
   /** Bytes came in. */
   read(bytes: number): void {
-    this.#lastReadAt = performance.now();
+    this.lastReadAt = clock.now();
     this.#bytesRead += bytes;
     if (this.#bytesWritten > 0) this.#replied = true;
     this.#counters.bytesRead += bytes;
@@ -45,11 +47,11 @@ export class Tally {
 
   /** What is known of the connection at its end. */
   facts(how: Pick<ConnectionFacts, 'clean' | 'endedBy' | 'unconfirmed' | 'unread'>): ConnectionFacts {
-    const now = performance.now();
+    const now = clock.now();
     return {
       ...how,
       age: now - this.#openedAt,
-      silence: now - this.#lastReadAt,
+      silence: now - this.lastReadAt,
       bytesRead: this.#bytesRead,
       bytesWritten: this.#bytesWritten,
       answered: this.answered,

@@ -24,9 +24,8 @@ export function encodeInto<Out>(codec: Pick<Codec<unknown, Out>, 'encode'>): Enc
 }
 
 /** Whatever a codec threw, as an error about the message. */
-export function asFrameError(error: unknown): FrameError {
-  if (error instanceof FrameError) return error;
-  return new FrameError('encode', 'the codec refused the message', { cause: error });
+export function asFrameError(error: unknown, otherwise = 'the codec refused the message'): FrameError {
+  return error instanceof FrameError ? error : new FrameError('encode', otherwise, { cause: error });
 }
 
 /**

@@ -4,7 +4,7 @@ import { Duplex, PassThrough, type DuplexOptions } from 'node:stream';
 import { expect } from 'chai';
 import { timer } from 'rxjs';
 import { TestScheduler } from 'rxjs/testing';
-import { discard, fromSocket } from '../../lib/connection/from-socket.js';
+import { discard, linkOver, whenOpen } from '../../lib/connection/from-socket.js';
 import type { Link } from '../../lib/connection/link.js';
 import { SlabReader } from '../../lib/connection/slab-reader.js';
 import { leavesNothingOpen, kept, turns } from '../support/fixture.js';
@@ -44,9 +44,10 @@ type Heard = [event: string, what?: unknown][];
 
 /** Opens a stream that is open already. */
 function linkOf(raw: Duplex): Link {
-  let link: Link | undefined;
-  fromSocket(raw, ENDPOINT, { opened: (opened) => (link = opened), failed: (error) => expect.fail(String(error)) });
-  return link!;
+  let open = false;
+  whenOpen(raw, { opened: () => (open = true), failed: (error) => expect.fail(String(error)) });
+  expect(open).to.be.true;
+  return linkOver(raw, ENDPOINT);
 }
 
 function listenTo(link: Link, hook: (event: string, what?: unknown) => void = () => {}): Heard {
@@ -76,13 +77,13 @@ async function reading(): Promise<{ link: Link; raw: net.Socket; peer: net.Socke
   const server = await listen();
   const reader = new SlabReader();
   const raw = kept(net.connect({ port: server.port, host: '127.0.0.1', allowHalfOpen: true, onread: reader.onread }));
-  const link = await new Promise<Link>((opened) => fromSocket(raw, ENDPOINT, { opened, failed: () => {} }, reader));
-  return { link, raw, peer: await server.socket(0) };
+  await new Promise<void>((opened) => whenOpen(raw, { opened, failed: () => {} }));
+  return { link: linkOver(raw, ENDPOINT, { reader }), raw, peer: await server.socket(0) };
 }
 
 const lost = (heard: Heard) => (): boolean => heard.some(([event]) => event === 'lost');
 
-describe('fromSocket', () => {
+describe('from a stream to a link', () => {
   leavesNothingOpen();
 
   describe('opening', () => {
@@ -98,7 +99,7 @@ describe('fromSocket', () => {
       const server = await listen();
       const raw = kept(net.connect(server.port, '127.0.0.1'));
       const calls: string[] = [];
-      fromSocket(raw, ENDPOINT, { opened: () => calls.push('opened'), failed: () => calls.push('failed') });
+      whenOpen(raw, { opened: () => calls.push('opened'), failed: () => calls.push('failed') });
       expect(calls).to.eql([]);
       await once(raw, 'connect');
       expect(calls).to.eql(['opened']);
@@ -120,7 +121,7 @@ describe('fromSocket', () => {
       it(`waits for '${event}' of ${name}`, () => {
         const raw = Object.assign(kept(new PassThrough()), stream);
         let opened = 0;
-        fromSocket(raw, ENDPOINT, { opened: () => opened++, failed: () => {} });
+        whenOpen(raw, { opened: () => opened++, failed: () => {} });
         raw.emit(event === 'connect' ? 'secureConnect' : 'connect');
         expect(opened).to.equal(0);
         raw.emit(event);
@@ -131,7 +132,7 @@ describe('fromSocket', () => {
     it('tells the error of a socket that cannot connect, and leaves it destroyed', async () => {
       const raw = net.connect(await deadPort(), '127.0.0.1');
       const error = await new Promise<NodeJS.ErrnoException>((failed) => {
-        fromSocket(raw, ENDPOINT, { opened: () => expect.fail('it opened'), failed });
+        whenOpen(raw, { opened: () => expect.fail('it opened'), failed });
       });
       expect(error.code).to.equal('ECONNREFUSED');
       expect(raw.destroyed).to.be.true;
@@ -139,7 +140,7 @@ describe('fromSocket', () => {
 
     it('tells of a stream that closes without an error before it is open', async () => {
       const raw = Object.assign(new PassThrough(), { connecting: true });
-      const failed = new Promise<Error>((resolve) => fromSocket(raw, ENDPOINT, { opened: () => {}, failed: resolve }));
+      const failed = new Promise<Error>((resolve) => whenOpen(raw, { opened: () => {}, failed: resolve }));
       raw.destroy();
       expect((await failed).message).to.equal('the stream closed before it was open');
     });
@@ -147,7 +148,7 @@ describe('fromSocket', () => {
     it('tells a failure once, also when errors and a second close follow', async () => {
       const raw = Object.assign(new PassThrough(), { connecting: true });
       let failed = 0;
-      fromSocket(raw, ENDPOINT, { opened: () => failed++, failed: () => failed++ });
+      whenOpen(raw, { opened: () => failed++, failed: () => failed++ });
       for (const event of ['error', 'error', 'close', 'connect', 'close']) raw.emit(event, new Error('again'));
       await turns(3);
       expect(failed).to.equal(1);

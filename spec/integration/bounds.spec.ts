@@ -9,7 +9,7 @@ import { tape } from '../support/tape.js';
 const host = '127.0.0.1';
 const KIB = 1024;
 const MIB = 1024 * KIB;
-const never: TcpSocketConfig = { reconnect: { initialDelay: 60_000, maxDelay: 60_000, jitter: 0 } };
+const never: Pick<TcpSocketConfig, 'reconnect'> = { reconnect: { initialDelay: 60_000, maxDelay: 60_000, jitter: 0 } };
 
 /** A socket that has no connection for as long as the spec runs. */
 async function down(config: TcpSocketConfig) {

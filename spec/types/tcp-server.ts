@@ -6,7 +6,7 @@ import {
   lines,
   tcpServer,
   type Codec,
-  type Connection,
+  type ServerConnection,
   type TcpServer,
   type TcpServerConfig,
 } from '../../lib/index.js';
@@ -14,13 +14,13 @@ import { a, is, type Same } from './same.js';
 
 const plain = tcpServer();
 is<Same<typeof plain, TcpServer>>();
-is<Same<typeof plain.connections, Observable<Connection>>>();
+is<Same<typeof plain.connections, Observable<ServerConnection>>>();
 is<Same<typeof plain.listening, Promise<AddressInfo>>>();
 is<Same<ReturnType<typeof plain.close>, Promise<void>>>();
 
 const text = tcpServer({ port: 0, codec: lines() });
 is<Same<typeof text, TcpServer<string, string>>>();
-is<Same<typeof text.connections, Observable<Connection<string, string>>>>();
+is<Same<typeof text.connections, Observable<ServerConnection<string, string>>>>();
 
 const prefixed = tcpServer({ codec: lengthPrefixed() });
 is<Same<typeof prefixed, TcpServer>>();

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { TestScheduler } from 'rxjs/testing';
 import { timer } from 'rxjs';
-import { IdleTimer } from '../../lib/duplex/idle-timer.js';
+import { IdleTimer } from '../lib/idle-timer.js';
 
 /** Runs a script in virtual time, and gives the times at which the idle timer fired. */
 function firings(script: (idle: IdleTimer) => void): number[] {

@@ -1,0 +1,77 @@
+import { from, map, Observable, of, take, throwIfEmpty } from 'rxjs';
+import type { ObservableInput } from 'rxjs';
+import { clock } from '../clock.js';
+import type { EndpointsConfig } from '../config.js';
+import type { Endpoint } from '../errors.js';
+import { endpointList } from '../resolve-endpoint.js';
+
+/**
+ * Which of several places is dialled next: in turn, starting after the last one, passing over those that failed a moment ago unless all did.
+ *
+ *     a  b  c        b worked and is lost:           c, then a, then b …
+ *        ^last       the same, c has failed before:  a
+ *
+ * The list may be another each time that it is asked for: an endpoint is known by what it says.
+ */
+export class Endpoints {
+  readonly #config: EndpointsConfig;
+  /** When the dial of an endpoint failed last, by the clock. */
+  readonly #failedAt = new Map<string, number>();
+  /** The last one that was dialled. */
+  #last: string | undefined;
+  #lastPlace = -1;
+
+  constructor(config: EndpointsConfig) {
+    this.#config = config;
+  }
+
+  /** The endpoint of one dial; errors if the list is none, or empty, or is not to be had. */
+  next(): Observable<Endpoint> {
+    return this.#asked().pipe(
+      take(1),
+      throwIfEmpty(() => new Error('`endpoints` completed without a list')),
+      map((answer) => this.#choose(endpointList(answer, this.#config.dialled))),
+    );
+  }
+
+  /** The dial of this endpoint failed: it is passed over for a while. */
+  failed(endpoint: Endpoint): void {
+    this.#failedAt.set(keyOf(endpoint), clock.now());
+  }
+
+  /** It works. */
+  opened(endpoint: Endpoint): void {
+    this.#failedAt.delete(keyOf(endpoint));
+  }
+
+  #asked(): Observable<unknown> {
+    const answer = this.#config.list();
+    // A list is an ObservableInput too, of its own items: what is no list of lists is the answer itself.
+    const isList = Array.isArray(answer) && !Array.isArray(answer[0]);
+    return isList ? of(answer) : from(answer as ObservableInput<unknown>);
+  }
+
+  #choose(list: readonly Endpoint[]): Endpoint {
+    if (list.length === 0) throw new Error('`endpoints` answered an empty list');
+    const keys = list.map(keyOf);
+    const listed = new Set(keys);
+    for (const key of this.#failedAt.keys()) if (!listed.has(key)) this.#failedAt.delete(key);
+    const last = this.#last === undefined ? -1 : keys.indexOf(this.#last);
+    // Gone from the list: whoever has its place now is next.
+    const start = last >= 0 ? last + 1 : Math.max(this.#lastPlace, 0);
+    const inTurn = list.map((_, i) => (start + i) % list.length);
+    const place = inTurn.find((i) => !this.#isPassedOver(keys[i] ?? '')) ?? inTurn[0] ?? 0;
+    this.#last = keys[place];
+    this.#lastPlace = place;
+    return list[place] as Endpoint;
+  }
+
+  #isPassedOver(key: string): boolean {
+    const at = this.#failedAt.get(key);
+    return at !== undefined && clock.now() - at < this.#config.cooldown;
+  }
+}
+
+function keyOf({ host, port, path }: Endpoint): string {
+  return JSON.stringify([host, port, path]);
+}
