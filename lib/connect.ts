@@ -156,10 +156,10 @@ export function connection<In, Out>(config: ConnectionConfig<In, Out>): Observab
             if (asked) receiver.gate.drain();
           },
         }),
-        tell: ({ lost, asAsked, reason }) => {
+        tell: ({ lost, asAsked }) => {
           // What was read and waits for its reader outlives the connection.
           receiver.end(() => undefined);
-          return asAsked ? undefined : (reason ?? lost);
+          return asAsked ? undefined : lost;
         },
         failed: ({ endpoint }) => endpoint && shared.endpoints?.failed(endpoint),
       },

@@ -30,6 +30,7 @@ export interface LinkParts {
 
 /** Waits until a stream is open: a net.Socket when connected, a TLSSocket when secure, any other at once. One that fails is destroyed. */
 export function whenOpen(raw: Duplex, opening: Opening): void {
+  listenForErrors(raw);
   const open = openEvent(raw);
   if (open === undefined) return opening.opened();
   const settled = (outcome: () => void): void => {

@@ -1,8 +1,9 @@
 import * as http from 'node:http';
 import * as net from 'node:net';
 import type { Duplex } from 'node:stream';
-import * as tls from 'node:tls';
+import type * as tls from 'node:tls';
 import { given, refused, type Given } from '../check.js';
+import { tlsOver, whenSecure } from '../connection/secure.js';
 import { ConfigError } from '../errors.js';
 import { resolveTls } from '../resolve-tls.js';
 import { httpRefusal } from './http-refusal.js';
@@ -92,17 +93,18 @@ function isHeader(name: string, value: unknown): boolean {
 }
 
 function encrypt(
-  { host }: ProxyPlace,
+  place: ProxyPlace,
   options: Given,
   raw: net.Socket,
   way: Passage,
   done: (stream: Duplex) => void,
 ): void {
-  const servername = options.servername ?? (net.isIP(host) > 0 ? '' : host);
-  const names: object = Object.assign(Object.create(null) as object, options, { servername, host, socket: raw });
-  const secure = tls.connect(names as tls.ConnectionOptions);
+  const secure = tlsOver(raw, place, options);
   way.watch(secure);
-  secure.once('secureConnect', () => done(secure));
+  whenSecure(secure, raw, options.rejectUnauthorized !== false, {
+    opened: () => done(secure),
+    failed: (error) => way.fail(brokenBy(error)),
+  });
 }
 
 /** Asks for the target. Node's client parses the answer, and gives back a socket that is free of its listeners. */

@@ -6,8 +6,10 @@
  */
 import * as net from 'node:net';
 import type { Duplex } from 'node:stream';
+import { checkAddress } from '../connection/address.js';
+import { whenOpen } from '../connection/from-socket.js';
 import { onAbort } from '../on-abort.js';
-import { brokenBy, hungUp, ProxyError } from './proxy-error.js';
+import { brokenBy, hungUp } from './proxy-error.js';
 import type { ProxyPlace } from './proxy-options.js';
 
 /** What the one who talks with the proxy may do. The first `pass` or `fail` counts. */
@@ -64,14 +66,16 @@ export function passage(
     const raw = connect(place);
     watch(raw);
     way.onSettled(onAbort(signal, () => fail(signal.reason)));
-    raw.once('connect', () => {
-      if (isSelfConnected(raw)) return fail(new ProxyError('ECONNREFUSED', 'proxy'));
+    const opened = (): void => {
+      const nowhere = checkAddress(raw, undefined);
+      if (nowhere !== undefined) return broken(nowhere);
       try {
         talk(raw, way);
       } catch (error) {
         broken(error);
       }
-    });
+    };
+    whenOpen(raw, { opened, failed: broken });
   });
 }
 
@@ -89,11 +93,6 @@ function connect({ host, port, socket }: ProxyPlace): net.Socket {
     onread: undefined,
   });
   return net.connect(options as net.NetConnectOpts);
-}
-
-/** Where nobody listens on an ephemeral port, Linux may connect a socket to itself: it would take its own request for the answer. */
-function isSelfConnected(raw: net.Socket): boolean {
-  return raw.localPort === raw.remotePort && raw.localAddress === raw.remoteAddress;
 }
 
 function ignore(): void {
