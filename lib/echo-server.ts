@@ -47,11 +47,9 @@ export function echoServer(config: EchoServerConfig = {}): TcpServer {
       await connection.write(chunk);
       if (closes) void connection.end();
     };
-    // An echo that fails has lost its connection, which the server's `errors` tell.
-    connection.inbound.pipe(pacedMap(connection, echo)).subscribe({
-      error: () => undefined,
-      complete: () => void connection.end(),
-    });
+    // An echo that fails has lost its connection, or is larger than `writeBuffer`: the server's `errors` tell it.
+    const end = (): void => void connection.end();
+    connection.inbound.pipe(pacedMap(connection, echo)).subscribe({ error: end, complete: end });
   });
   return server;
 }

@@ -1,7 +1,7 @@
 import { from, type Observable, Subscription, timer, type SchedulerLike } from 'rxjs';
 import type { StreamConfig } from './config.js';
 import type { Connection } from './connection/connection.js';
-import { asError, ConnectError, ConnectTimeoutError, TlsError, type ErrorContext, type TcpError } from './errors.js';
+import { ConnectError, ConnectTimeoutError, TlsError, type ErrorContext, type TcpError } from './errors.js';
 
 /** What comes between a link that is open and a connection that is. */
 export interface HandshakeConfig<In, Out> {
@@ -73,5 +73,5 @@ export class Handshake<In, Out> {
 /** The error of an attempt whose handshake failed: TLS's own if that was it. */
 export function handshakeFailure(cause: unknown, where: ErrorContext): TcpError {
   const isTls = cause instanceof TlsError || (cause instanceof ConnectError && cause.phase === 'tls');
-  return isTls ? cause : new ConnectError('handshake', { ...where, cause: asError(cause) });
+  return isTls ? cause : new ConnectError('handshake', { ...where, cause });
 }

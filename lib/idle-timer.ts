@@ -32,8 +32,9 @@ export class IdleTimer {
   #wait(within: number): void {
     this.#timer = timer(within, this.#scheduler).subscribe(() => {
       const left = this.#activeAt + this.#after - clock.now();
-      if (left > 0) this.#wait(left);
-      else this.#fire();
+      if (left > 0) return this.#wait(left);
+      this.#timer.unsubscribe(); // what is told of it may be what happens next
+      this.#fire();
     });
   }
 }

@@ -8,15 +8,16 @@
 import { Observable, Subject, Subscription, tap, timer } from 'rxjs';
 import { MAX_TIMER } from './check.js';
 import type { ResolvedSocket } from './config.js';
+import { liveOver } from './connect.js';
 import type { Connection } from './connection/connection.js';
 import { sharedOf, type dial, type DialShared } from './connection/dial.js';
 import type { Link } from './connection/link.js';
 import { reconnectWith } from './connection/reconnect.js';
 import { upgradeAsClient } from './connection/upgrade.js';
-import type { Endpoint, TcpError } from './errors.js';
-import { liveOver } from './connect.js';
+import type { Endpoint, ErrorContext, TcpError } from './errors.js';
 import { flowInto } from './flow.js';
-import type { LiveConfig, LiveConnection } from './framed.js';
+import type { LiveConnection } from './framed.js';
+import type { LiveConfig } from './framed/live-config.js';
 import type { Receiver } from './inbound/receive.js';
 import type { Monitor } from './monitor/monitor.js';
 import type { ConnectionStatus } from './monitor/status.js';
@@ -58,9 +59,9 @@ export class Lifeline<In, Out> {
     this.#endpoint = parts.config.endpoint;
   }
 
-  /** Where it was dialled last. */
-  get endpoint(): Endpoint {
-    return this.#endpoint;
+  /** Where it was dialled last, and how many connections it has had. */
+  get where(): ErrorContext {
+    return { endpoint: this.#endpoint, epoch: this.#parts.monitor.counters.epoch };
   }
 
   /** Whether there is an open connection. */
@@ -116,11 +117,9 @@ export class Lifeline<In, Out> {
   }
 
   #connections(): Observable<LiveConnection<In, Out>> {
-    const { config, closing } = this.#parts;
+    const { config, monitor, closing } = this.#parts;
     const connections = liveOver<In, Out>(this.#dialled(), {
-      config,
-      timeout: config.connectTimeout,
-      epoch: () => this.#parts.monitor.counters.epoch,
+      ...{ config, timeout: config.connectTimeout, epoch: () => monitor.counters.epoch },
       live: () => this.#liveConfig(),
       tell: ({ lost, asAsked, reason }) => (asAsked && closing() ? undefined : (reason ?? lost)),
       failed: () => this.#shared.endpoints?.failed(this.#endpoint),
@@ -149,7 +148,7 @@ export class Lifeline<In, Out> {
       let known = config.endpoints === undefined;
       const chosen = (endpoint: Endpoint): void => {
         known = true;
-        if (config.endpoints !== undefined) this.#connecting(endpoint);
+        this.#connecting(endpoint);
       };
       const shared = { ...this.#shared, chosen };
       subscriber.add(dial(config, () => monitor.counters.epoch, shared).subscribe(subscriber));

@@ -3,7 +3,19 @@
  */
 import * as net from 'node:net';
 import type { SchedulerLike } from 'rxjs';
-import { callable, flag, given, integer, milliseconds, number, oneOf, refused, text, type Given } from './check.js';
+import {
+  callable,
+  flag,
+  given,
+  integer,
+  MAX_TIMER,
+  milliseconds,
+  number,
+  oneOf,
+  refused,
+  text,
+  type Given,
+} from './check.js';
 import { bytes } from './codec/bytes.js';
 import type { Codec } from './codec/codec.js';
 import type { BufferLimits, ConnectionConfig, HeartbeatConfig, ReconnectConfig, ReconnectPolicy } from './config.js';
@@ -106,9 +118,10 @@ function socketOf(
   options: Given,
   what: string,
 ): { readonly socket: Given; readonly scheduler: SchedulerLike | undefined } {
-  const socket = resolveSocketOptions(options.socket);
+  const asGiven = given('socket', options.socket === undefined ? {} : options.socket, SOCKET_OPTIONS);
+  const socket = resolveSocketOptions(asGiven);
+  const strange = Object.keys(asGiven).find((name) => !OF_ANY_STREAM.includes(name));
   for (const other of ['dial', 'path']) {
-    const strange = Object.keys(options.socket ?? {}).find((name) => !OF_ANY_STREAM.includes(name));
     if (options[other] === undefined || strange === undefined) continue;
     throw new ConfigError(`\`socket.${strange}\` is about TCP and excludes \`${other}\`; ${what} got both`);
   }
@@ -160,9 +173,15 @@ function resolveHeartbeat<Out>(config: unknown): HeartbeatConfig<Out> {
     if (options[name] === undefined) throw refused(`heartbeat.${name}`, 'a number from 1 to 2147483647', undefined);
   }
   const message = callable<() => Out>('heartbeat.message', options.message);
+  const interval = milliseconds('heartbeat.interval', options.interval, 0, 1);
+  const timeout = milliseconds('heartbeat.timeout', options.timeout, 0, 1);
+  if (interval + timeout > MAX_TIMER) {
+    const most = String(MAX_TIMER);
+    throw refused('heartbeat', `an interval and a timeout of at most ${most} ms together`, interval + timeout);
+  }
   return Object.freeze({
-    interval: milliseconds('heartbeat.interval', options.interval, 0, 1),
-    timeout: milliseconds('heartbeat.timeout', options.timeout, 0, 1),
+    interval,
+    timeout,
     ...(message === undefined ? {} : { message }),
   });
 }

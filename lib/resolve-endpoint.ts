@@ -27,8 +27,8 @@ export function resolveEndpoint(options: Given, what: string): Endpoint {
   if (options.endpoints !== undefined && placed) {
     throw new ConfigError(`\`endpoints\` excludes \`host\`, \`port\` and \`path\`; ${what} got both`);
   }
-  if (place.path !== undefined || options.endpoints !== undefined) return Object.freeze(place);
-  if (options.dial !== undefined && place.port === undefined) return Object.freeze(place);
+  if (place.path !== undefined || options.endpoints !== undefined) return Object.freeze({ ...place });
+  if (options.dial !== undefined && place.port === undefined) return Object.freeze({ ...place });
   if (!placed) {
     throw new ConfigError(
       `${what} needs \`host\` and \`port\`, or \`path\`, or \`endpoints\`, or \`dial\`; got none of them`,
@@ -56,15 +56,15 @@ export function resolveEndpoints(options: Given): EndpointsConfig | undefined {
 export function endpointList(value: unknown, dialled: boolean): readonly Endpoint[] {
   if (!Array.isArray(value)) throw refused('endpoints', 'a list of endpoints', value);
   return Object.freeze(
-    value.map((item: unknown, index) => {
+    Array.from(value, (item: unknown, index) => {
       const option = `endpoints[${String(index)}]`;
       const place = placeOf(given(option, item, PLACE), option, `${option}.`);
-      return dialled || place.path !== undefined ? Object.freeze(place) : complete(place, `${option}.`);
+      return dialled || place.path !== undefined ? Object.freeze({ ...place }) : complete(place, `${option}.`);
     }),
   );
 }
 
-/** What is given of a place, checked. */
+/** What is given of a place, checked; without prototype, as what is left out must not be inherited. */
 function placeOf(options: Given, what: string, prefix: string): Endpoint {
   const host = resolveHost(options.host, `${prefix}host`);
   const path = text(`${prefix}path`, options.path);
@@ -72,11 +72,11 @@ function placeOf(options: Given, what: string, prefix: string): Endpoint {
   if (path !== undefined && (host !== undefined || port !== undefined)) {
     throw new ConfigError(`\`path\` excludes \`host\` and \`port\`; ${what} got both`);
   }
-  return {
+  return Object.assign(Object.create(null) as Endpoint, {
     ...(host === undefined ? {} : { host }),
     ...(port === undefined ? {} : { port }),
     ...(path === undefined ? {} : { path }),
-  };
+  });
 }
 
 function complete({ host = 'localhost', port }: Endpoint, prefix: string): Endpoint {

@@ -1,9 +1,10 @@
 /**
  * Options of a server: read, checked and completed.
  */
+import { createServer } from 'node:tls';
 import { given, integer, milliseconds, text, type Given } from './check.js';
 import type { ResolvedStreams } from './config.js';
-import { ConfigError, type Endpoint } from './errors.js';
+import { codeOf, ConfigError, type Endpoint } from './errors.js';
 import { resolveSocketOptions, resolveStreams, STREAM_OPTIONS } from './resolve-config.js';
 import { resolveHost, resolvePort } from './resolve-endpoint.js';
 import { resolveServerTls } from './resolve-tls.js';
@@ -27,7 +28,7 @@ export function resolveServer<In, Out>(config: object): ResolvedServer<In, Out> 
   return Object.freeze({
     ...resolveStreams<In, Out>(options),
     place: resolvePlace(options),
-    tls: resolveServerTls(options.tls),
+    tls: resolveIdentity(options.tls),
     handshakeTimeout: milliseconds('handshakeTimeout', options.handshakeTimeout, 10_000, 1),
     maxConnections: integer('maxConnections', options.maxConnections, Infinity, 1, Infinity),
     name: text('name', options.name),
@@ -41,6 +42,20 @@ function resolvePlace(options: Given): Endpoint {
   if (path === undefined) return { port: resolvePort(options.port, 0, 0), ...(host === undefined ? {} : { host }) };
   if (host === undefined && options.port === undefined) return { path };
   throw new ConfigError('`path` excludes `host` and `port`; tcpServer got both');
+}
+
+/** What is given once is tried at once: a server whose certificate cannot be read would refuse everybody. */
+function resolveIdentity(value: unknown): (() => Given) | undefined {
+  const options = resolveServerTls(value);
+  if (options === undefined || typeof value === 'function') return options;
+  try {
+    createServer(options());
+  } catch (cause) {
+    throw new ConfigError(`\`tls\` must be what Node can make a server of; it says ${codeOf(cause) ?? 'no'}`, {
+      cause,
+    });
+  }
+  return options;
 }
 
 function resolveAccepted({ socket = {}, path }: Given): Given {

@@ -1,8 +1,8 @@
 /**
  * Options of TLS: Node's own, by their own names, and only those that are about TLS.
  */
-import type * as tls from 'node:tls';
 import { callable, given, refused, text, type Given } from './check.js';
+import { ConfigError } from './errors.js';
 
 const BOTH = (
   'ca cert key pfx passphrase crl ciphers sigalgs ecdhCurve dhparam honorCipherOrder minVersion maxVersion secureProtocol ' +
@@ -12,6 +12,15 @@ const BOTH = (
 const CLIENT = [...BOTH, ...'servername checkServerIdentity session minDHSize requestOCSP secureContext'.split(' ')];
 const SERVER = [...BOTH, ...'requestCert SNICallback ALPNCallback pskIdentityHint'.split(' ')];
 
+/** Options of `tls.connect` and `tls.createServer` that are not about TLS, and where they have their place here. */
+const ELSEWHERE: readonly (readonly [names: string, place: string])[] = [
+  ['host port path handshakeTimeout', 'give it beside `tls`'],
+  ['noDelay keepAlive keepAliveInitialDelay allowHalfOpen localAddress localPort family', 'give it in `socket`'],
+  ['lookup autoSelectFamily autoSelectFamilyAttemptTimeout', 'give it in `socket`'],
+  ['socket', 'a stream of your own to speak TLS over comes from `dial`'],
+  ['timeout', '`connectTimeout` is for TLS too, and `handshakeTimeout` on a server'],
+];
+
 /** What the user's functions answer after one of them has thrown: the handshake fails. */
 const GUARDS: Readonly<Record<string, (error: unknown, args: readonly unknown[]) => unknown>> = {
   checkServerIdentity: (error) => (error instanceof Error ? error : new Error('checkServerIdentity threw')),
@@ -19,40 +28,57 @@ const GUARDS: Readonly<Record<string, (error: unknown, args: readonly unknown[])
   ALPNCallback: () => undefined,
   SNICallback: (error, args) => {
     const answer = args.at(-1) as (error: unknown) => void;
-    answer(error ?? new Error('SNICallback threw'));
+    answer(error instanceof Error ? error : new Error('SNICallback threw'));
   },
 };
 
 /** The option `tls` of a client: what gives the checked options of one dial. An object is read and checked now, what a function answers when it is asked. */
 export function resolveTls(value: unknown): (() => Given) | undefined {
   if (value === undefined) return undefined;
-  return asked(value === true ? {} : value, clientOptions);
+  return asked(value === true ? {} : value, clientOptions, 'true, an object or a function');
 }
 
 /** The option `tls` of a server, likewise for each connection. */
 export function resolveServerTls(value: unknown): (() => Given) | undefined {
-  return value === undefined ? undefined : asked(value, serverOptions);
+  return value === undefined ? undefined : asked(value, serverOptions, 'an object or a function');
 }
 
 /** Options of `tls.connect`, checked. Verification is on unless the caller wrote exactly `false`, whatever the environment says. */
 export function clientOptions(options: unknown = {}): Given {
-  const taken = guarded(given('tls', options, CLIENT));
+  const taken = guarded(aboutTls(options, CLIENT));
   text('tls.servername', taken.servername);
   return frozen({ ...taken, rejectUnauthorized: taken.rejectUnauthorized !== false });
 }
 
 /** Options of `tls.createServer`, checked; where a client's certificate is asked for, one that cannot be verified is refused unless the caller wrote exactly `false`. */
 export function serverOptions(options: unknown): Given {
-  const taken = guarded(given('tls', options, SERVER));
+  const taken = guarded(aboutTls(options, SERVER));
   const identified = ['cert', 'pfx', 'SNICallback', 'pskCallback'].some((name) => name in taken);
   if (!identified) throw refused('tls', 'an object with `key` and `cert`, or another identity of the server', options);
   return frozen({ ...taken, rejectUnauthorized: taken.rejectUnauthorized !== false });
 }
 
-function asked(value: unknown, check: (options: unknown) => Given): () => Given {
-  if (typeof value === 'function') return () => check((value as () => tls.ConnectionOptions)());
+function asked(value: unknown, check: (options: unknown) => Given, expected: string): () => Given {
+  if (typeof value === 'function') {
+    return () => {
+      const answer: unknown = (value as () => unknown)();
+      if (answer === undefined) throw refused('tls', 'an object', answer);
+      if (answer instanceof Promise) throw new ConfigError('`tls` must be an object, got a promise of one');
+      return check(answer);
+    };
+  }
+  if (typeof value !== 'object' || value === null) throw refused('tls', expected, value);
   const options = check(value);
   return () => options;
+}
+
+/** Takes over what is about TLS, and says of the rest where it belongs. */
+function aboutTls(options: unknown, names: readonly string[]): Given {
+  for (const name of Object.keys(options ?? {})) {
+    const place = ELSEWHERE.find(([listed]) => listed.split(' ').includes(name))?.[1];
+    if (place !== undefined) throw new ConfigError(`\`${name}\` is not an option of tls: ${place}`);
+  }
+  return given('tls', options, names);
 }
 
 /** Node lets what these functions throw become an uncaught exception. */
@@ -74,5 +100,5 @@ function guarded(options: Given): Given {
 
 /** Without prototype: Node reads inherited options too. */
 function frozen(options: Given): Given {
-  return Object.freeze(Object.assign(Object.create(null) as object, options)) as Given;
+  return Object.freeze(Object.assign(Object.create(null) as object, options));
 }

@@ -9,12 +9,12 @@ import { accept, type AcceptConfig } from './connection/accept.js';
 import { withTickets } from './connection/secure.js';
 import { upgradeAsServer } from './connection/upgrade.js';
 import { pathOf } from './endpoint.js';
-import { ConnectError, type Endpoint, type TcpError } from './errors.js';
+import { ClosedError, ConnectError, type Endpoint, type TcpError } from './errors.js';
 import { Receiver } from './inbound/receive.js';
 import { ErrorLog } from './monitor/error-log.js';
 import { list } from './monitor/registry.js';
 import { ServerTally, type ServerStats } from './monitor/server-stats.js';
-import { newCounters, type Counters } from './monitor/stats.js';
+import { newCounters } from './monitor/stats.js';
 import { quiet } from './quiet.js';
 import { resolveServer, type ResolvedServer } from './resolve-server.js';
 import { ServedConnection, type ServerConnection } from './served.js';
@@ -54,7 +54,10 @@ export interface TcpServer<In = Buffer, Out = Bytes> {
    * Each connection, once its handshake is done. One that comes while nobody is subscribed is ended. Completes when closed, or when it cannot listen.
    */
   readonly connections: Observable<ServerConnection<In, Out>>;
-  /** Where it listens, once it does; for a `path` that is the address. Rejects with a {@link ConnectError} if it cannot; it may be ignored. */
+  /**
+   * Where it listens, once it does; for a `path` that is the address. Rejects with a {@link ConnectError} if it cannot, with a {@link ClosedError} if it was closed before;
+   * it may be ignored.
+   */
   readonly listening: Promise<net.AddressInfo>;
   /**
    * What went wrong with a connection: its handshake, its loss by anything but a FIN, a frame that was cut or skipped, a message that was refused or not written.
@@ -142,6 +145,7 @@ class Listener<In, Out> implements TcpServer<In, Out> {
         this.#errorLog.report(error);
         if (!this.#server.listening) this.#accepted.complete();
       });
+      this.#server.on('close', () => reject(new ClosedError({ endpoint: place })));
       const path = pathOf(place);
       // An own `port: undefined` would make Node listen on any port.
       const where = path === undefined ? { port: place.port, host: place.host, path } : { path };
@@ -163,6 +167,7 @@ class Listener<In, Out> implements TcpServer<In, Out> {
     const counters = { ...newCounters(), epoch: ++this.#tally.accepted };
     const served = new ServedConnection<In, Out>({ config, receiver, counters, name, report });
     const listed = new Subscription();
+    const account = this.#tally.account(counters);
     const opening = liveOver<In, Out>(accept(raw, endpoint, { tls: this.#tls, timeout }), {
       ...{ config, timeout, epoch: () => counters.epoch },
       live: () => ({
@@ -173,9 +178,10 @@ class Listener<In, Out> implements TcpServer<In, Out> {
         beforeFin: (fin) => served.beforeFin(fin),
       }),
       tell: ({ lost, asAsked, reason }) => {
-        listed.unsubscribe();
         served.ended(lost);
-        receiver.end(() => undefined); // what was read and waits for its reader outlives the connection
+        account();
+        listed.unsubscribe();
+        receiver.end(() => undefined, account); // what was read and waits for its reader outlives the connection
         const goodbye = reason === undefined && lost.clean; // how most clients leave: no error
         return asAsked || goodbye ? undefined : (reason ?? lost);
       },
@@ -189,7 +195,7 @@ class Listener<In, Out> implements TcpServer<In, Out> {
         next: (live) => {
           this.#opening.delete(running);
           served.opened(live);
-          listed.add(this.#list(served, counters));
+          listed.add(this.#list(served));
           if (this.#accepted.observed && this.#closed === undefined) this.#accepted.next(served);
           else void served.end();
         },
@@ -203,13 +209,12 @@ class Listener<In, Out> implements TcpServer<In, Out> {
   }
 
   /** The connection is open, until the returned function is called. */
-  #list(served: ServedConnection<In, Out>, counters: Counters): () => void {
+  #list(served: ServedConnection<In, Out>): () => void {
     const unlist = list(served);
     this.#open.add(served);
     return () => {
       unlist();
       this.#open.delete(served);
-      this.#tally.over(counters);
     };
   }
 

@@ -11,12 +11,13 @@
  *       └─────────┴───────────────────┴─destroy(), the last loss─^
  */
 import { Subscription, timer, type Observable, type ObservableInput, type Subject } from 'rxjs';
+import { asError, asTcpError } from './as-error.js';
 import { given, milliseconds } from './check.js';
 import type { BufferLimits, ResolvedSocket, TcpSocketConfig } from './config.js';
 import type { Connection } from './connection/connection.js';
 import { dial } from './connection/dial.js';
-import { asError, asTcpError, ClosedError, ConnectionLostError, ReconnectLimitError } from './errors.js';
-import type { ErrorContext, FrameError, TcpError } from './errors.js';
+import { ClosedError, ConnectionLostError, ReconnectLimitError } from './errors.js';
+import type { FrameError, TcpError } from './errors.js';
 import { iterate } from './inbound/iterate.js';
 import { Receiver } from './inbound/receive.js';
 import { Lifeline } from './lifeline.js';
@@ -184,7 +185,7 @@ export class StayingSocket<In, Out> implements TcpSocket<In, Out>, Listed {
       written: (frames, bytes) => monitor.written(frames, bytes),
       undelivered: (error) => monitor.undelivered(error),
       refused: (error) => monitor.refused(error),
-      where: () => this.#where(),
+      where: () => this.#lifeline.where,
     };
   }
 
@@ -211,10 +212,10 @@ export class StayingSocket<In, Out> implements TcpSocket<In, Out>, Listed {
   #finish(error: Error | undefined, now: boolean, errorFor: (cut?: FrameError) => Error | undefined): void {
     if (this.#phase === 'finishing' || this.#phase === 'reading' || this.#phase === 'closed') return;
     this.#phase = 'finishing';
-    const cause = error && asTcpError(error, this.#where());
+    const cause = error && asTcpError(error, this.#lifeline.where);
     this.#monitor.closing();
     this.#lifeline.detach();
-    this.#outlet.clear(cause ?? new ClosedError(this.#where()));
+    this.#outlet.clear(cause ?? new ClosedError(this.#lifeline.where));
     this.outbound.complete();
     if (cause instanceof ReconnectLimitError) this.#monitor.errors.report(cause);
     if (now) this.#receiver.discard();
@@ -229,10 +230,6 @@ export class StayingSocket<In, Out> implements TcpSocket<In, Out>, Listed {
     this.#deadline.unsubscribe();
     this.#forgetSignal?.();
     this.#unlist();
-    this.#monitor.close(error && asTcpError(error, this.#where()));
-  }
-
-  #where(): ErrorContext {
-    return { endpoint: this.#lifeline.endpoint, epoch: this.#monitor.counters.epoch };
+    this.#monitor.close(error && asTcpError(error, this.#lifeline.where));
   }
 }

@@ -15,6 +15,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['endpoint', 'deque', 'turn', 'clock', 'on-abort', 'quiet', 'unref-scheduler'],
   ['error-base', 'idle-timer'],
   ['errors'],
+  ['as-error'],
   ['check'],
   ['codec'],
   ['config'],
@@ -30,6 +31,9 @@ const LAYERS: readonly (readonly string[])[] = [
   ['duplex', 'request', 'echo-server', 'proxy'],
   ['index'],
 ];
+
+/** What users import: `rx-tcp` and `rx-tcp/proxy`. */
+const ENTRIES: readonly string[] = ['index.ts', 'proxy.ts'];
 
 const MAX_CODE_LINES = 180;
 const LISTENING = ['on', 'once', 'off', 'addListener', 'removeListener', 'prependListener', 'prependOnceListener'];
@@ -105,7 +109,8 @@ const keepCodecsPure: Rule = eachImport((module, { from }) => {
 });
 
 const listenInOnePlace: Rule = each(({ path, file }) => {
-  if (path === 'connection/from-socket.ts') return [];
+  // What speaks to a proxy is a dial of the user's, and not of the house.
+  if (path === 'connection/from-socket.ts' || unitOf(path) === 'proxy') return [];
   return nodesOf(file).flatMap((node) => {
     const event = ts.isCallExpression(node) ? eventOf(node) : undefined;
     if (event === undefined || LISTENERS[path]?.includes(event) === true) return [];
@@ -113,8 +118,20 @@ const listenInOnePlace: Rule = each(({ path, file }) => {
   });
 });
 
-const dependOnRxjsAlone: Rule = eachImport((_module, { from, path }) =>
-  path !== undefined || from === 'rxjs' || from.startsWith('node:') ? undefined : `must not import ${from}`,
+/** Optional peers, each for one unit, which loads it when it is used. */
+const OPTIONAL: Readonly<Record<string, string>> = { socks: 'proxy' };
+
+const dependOnRxjsAlone: Rule = eachImport((module, { from, path }) => {
+  const known = path !== undefined || from === 'rxjs' || from.startsWith('node:');
+  return known || OPTIONAL[from] === unitOf(module.path) ? undefined : `must not import ${from}`;
+});
+
+const loadOptionalPeersLate: Rule = each(({ path, file }) =>
+  file.statements
+    .filter((node) => ts.isImportDeclaration(node) && node.importClause?.phaseModifier !== ts.SyntaxKind.TypeKeyword)
+    .map((node) => ((node as ts.ImportDeclaration).moduleSpecifier as ts.StringLiteral).text)
+    .filter((from) => from in OPTIONAL)
+    .map((from) => `${path}: loads ${from} before it is used`),
 );
 
 const useNoInternalsOfRxjs: Rule = each(({ path, file, imports }) => [
@@ -149,13 +166,13 @@ const exportByName: Rule = each(({ path, file }) =>
 const reExportInIndexOnly: Rule = each(({ path, file }) => {
   const isReExport = (node: ts.Statement): boolean =>
     ts.isExportDeclaration(node) && node.moduleSpecifier !== undefined;
-  if (path === 'index.ts') return file.statements.every(isReExport) ? [] : [`${path}: has more than re-exports`];
+  if (ENTRIES.includes(path)) return file.statements.every(isReExport) ? [] : [`${path}: has more than re-exports`];
   if (path === 'errors.ts') return []; // the one door to the family: its words stand in error-base.ts and endpoint.ts
-  return file.statements.some(isReExport) ? [`${path}: re-exports; only index.ts may`] : [];
+  return file.statements.some(isReExport) ? [`${path}: re-exports; only an entry may`] : [];
 });
 
 const documentExports: Rule = each(({ path, file }) => {
-  if (path === 'index.ts') return [];
+  if (ENTRIES.includes(path)) return [];
   const exported = exportsOf(file);
   if (exported.length === 0) return [`${path}: exports nothing`];
   const documented = exported.filter(({ node }) => isDocumented(node, file));
@@ -280,6 +297,16 @@ describe('the architecture', () => {
   );
 
   holds(
+    'what only some need is loaded when it is used',
+    loadOptionalPeersLate,
+    {
+      'proxy/a.ts': `import type { SocksClient } from 'socks'; const { SocksClient } = await import('socks');`,
+      'proxy/b.ts': `import { SocksClient } from 'socks'; import * as net from 'node:net';`,
+    },
+    ['proxy/b.ts: loads socks before it is used'],
+  );
+
+  holds(
     'no internals of rxjs and no lift are used',
     useNoInternalsOfRxjs,
     { 'a.ts': `import { x } from 'rxjs/internal/Subject'; source.lift(op); // source.lift(op)`, 'b.ts': `f.uplift();` },
@@ -309,14 +336,14 @@ describe('the architecture', () => {
   );
 
   holds(
-    'index.ts re-exports and has no logic; no other file re-exports',
+    'index.ts and proxy.ts re-export and have no logic; no other file re-exports',
     reExportInIndexOnly,
     {
       'index.ts': `export { a } from './a.js'; export const b = 1;`,
       'a.ts': `export * from './b.js';`,
       'b.ts': 'let b;',
     },
-    ['index.ts: has more than re-exports', 'a.ts: re-exports; only index.ts may'],
+    ['index.ts: has more than re-exports', 'a.ts: re-exports; only an entry may'],
   );
 
   holds(

@@ -80,6 +80,44 @@ describe('the demos', function () {
     ]);
   });
 
+  it('failover shows each message arrive at the server that is there', async () => {
+    const turn = (message: number, [name, other]: readonly [string, string]): string[] => [
+      `message ${message} arrived at ${name}`,
+      `-- ${name} is killed`,
+      `message ${message + 1} arrived at ${other}`,
+    ];
+    expect(await linesOf('failover')).to.eql([
+      ...turn(1, ['anna', 'otto']),
+      ...turn(3, ['otto', 'anna']),
+      ...turn(5, ['anna', 'otto']),
+      ...turn(7, ['otto', 'anna']),
+      '8 written: anna has 1 4 5 8, otto has 2 3 6 7',
+    ]);
+  });
+
+  it('tls shows a session of its own, one that is resumed, and an authority that is not known', async () => {
+    expect(await linesOf('tls')).to.eql([
+      'connection 1: TLSv1.3, a session of its own',
+      '< nobody else reads this',
+      'connection 2: TLSv1.3, the session of the one before',
+      '< nor this',
+      'TCP_TLS: UNABLE_TO_VERIFY_LEAF_SIGNATURE, 0 bytes written',
+    ]);
+  });
+
+  it('starttls shows what goes in the clear, and that a message waits until TLS stands', async () => {
+    expect(await linesOf('starttls')).to.eql([
+      '> MAIL FROM:<ann@example.org>',
+      '  in the clear: < 220 mail.example.org',
+      '  in the clear: > STARTTLS',
+      '  in the clear: < 220 go ahead',
+      '< 250 ok',
+      '  TLSv1.3, and the server is verified: true',
+      '> QUIT',
+      '< 221 bye',
+    ]);
+  });
+
   it('proxy shows that nothing is lost, and that a reset stays a reset', async () => {
     expect(await linesOf('proxy')).to.eql([
       '8 MiB to an echo server and back, the same bytes: true',
@@ -129,7 +167,8 @@ describe('the demos', function () {
     const { exitCode, stdout, stderr } = await runDemo('nope');
     expect(stderr).to.equal('');
     expect(exitCode).to.equal(1);
-    const files = readdirSync(`${ROOT}demo`).filter((file) => file.endsWith('.ts') && file !== 'index.ts');
+    const shared = ['index.ts', 'certificates.ts'];
+    const files = readdirSync(`${ROOT}demo`).filter((file) => file.endsWith('.ts') && !shared.includes(file));
     for (const name of files.map((file) => file.replace(/\.ts$/, ''))) {
       expect(stdout).to.match(new RegExp(`^  ${name} +\\S.+$`, 'm'));
     }

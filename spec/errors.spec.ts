@@ -2,8 +2,6 @@ import { inspect } from 'node:util';
 import { expect } from 'chai';
 import * as errors from '../lib/errors.js';
 import {
-  asError,
-  asTcpError,
   ClosedError,
   codeOf,
   ConfigError,
@@ -22,6 +20,7 @@ import {
   type ConnectionFacts,
   type ErrorContext,
 } from '../lib/errors.js';
+import { asError, asTcpError } from '../lib/as-error.js';
 
 const SECRET = 'c0ffee-secret';
 const FACTS: ConnectionFacts = {

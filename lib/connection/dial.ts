@@ -31,7 +31,7 @@ export type DialConfig = Pick<
 export interface DialShared {
   readonly endpoints?: Endpoints | undefined;
   readonly tls?: TlsClient | undefined;
-  /** Where this dial goes. */
+  /** Where this dial goes, if there are several endpoints. */
   readonly chosen?: (endpoint: Endpoint) => void;
 }
 
@@ -84,7 +84,10 @@ class Dialling {
     try {
       this.#subscriber.add(
         endpoints.next().subscribe({
-          next: (endpoint) => this.#dial(endpoint),
+          next: (endpoint) => {
+            this.#shared.chosen?.(endpoint);
+            if (!this.#subscriber.closed) this.#dial(endpoint); // who heard of it may have ended all this
+          },
           error: (error: unknown) => this.#fail('lookup', error),
         }),
       );
@@ -96,8 +99,6 @@ class Dialling {
   #dial(endpoint: Endpoint): void {
     this.#endpoint = endpoint;
     this.#phase = 'connect';
-    this.#shared.chosen?.(endpoint);
-    if (this.#subscriber.closed) return; // by who heard of it
     try {
       const layer = this.#shared.tls?.prepare(endpoint);
       if (this.#config.dial === undefined) this.#connect(layer);

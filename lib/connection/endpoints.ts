@@ -56,7 +56,8 @@ export class Endpoints {
     const keys = list.map(keyOf);
     const listed = new Set(keys);
     for (const key of this.#failedAt.keys()) if (!listed.has(key)) this.#failedAt.delete(key);
-    const last = this.#last === undefined ? -1 : keys.indexOf(this.#last);
+    // It may stand there twice: then its place says which one it was.
+    const last = keys[this.#lastPlace] === this.#last ? this.#lastPlace : keys.indexOf(this.#last ?? '');
     // Gone from the list: whoever has its place now is next.
     const start = last >= 0 ? last + 1 : Math.max(this.#lastPlace, 0);
     const inTurn = list.map((_, i) => (start + i) % list.length);

@@ -218,6 +218,3 @@ function toBuffer(chunk: unknown): Buffer | undefined {
   if (chunk instanceof Uint8Array) return Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
   return typeof chunk === 'string' ? Buffer.from(chunk) : undefined;
 }
-export function fromSocket(raw: any, e: any, o: any) {
-  return whenOpen(raw, { opened: () => o.opened(linkOver(raw, e)), failed: o.failed });
-}

@@ -1,3 +1,4 @@
+import { pathOf } from '../endpoint.js';
 import { codeOf, ConnectError, TcpError, type TlsError } from '../errors.js';
 
 /** Failures of the network, of a server that is not up yet, or of a machine short of something: they pass. */
@@ -25,9 +26,16 @@ export function isRetryable(error: TcpError): boolean {
   if (code === 'TCP_TLS') return (error as Partial<TlsError>).opened === true;
   if (code === 'TCP_CONFIG' || code === 'TCP_CLOSED') return false;
   if (!(error instanceof ConnectError)) return true;
-  const { cause } = error;
+  const { cause, endpoint } = error;
+  if (isForbidden(cause)) return pathOf(endpoint) === undefined;
   if (cause instanceof AggregateError && cause.errors.length > 0) return cause.errors.some((inner) => passes(inner));
   return passes(cause);
+}
+
+/** A firewall forbids what it may allow again; the access to a unix socket is a setting. */
+function isForbidden(cause: unknown): boolean {
+  const forbidden = ['EACCES', 'EPERM'].includes(codeOf(cause) ?? '');
+  return forbidden && (Object(cause) as NodeJS.ErrnoException).syscall === 'connect';
 }
 
 function passes(cause: unknown): boolean {

@@ -23,12 +23,12 @@ export class Audience<In> {
     return () => this.#dismiss(listener);
   }
 
-  /** Takes over the listeners of another. */
-  absorb(other: Audience<In>): void {
+  /** Takes over the listeners of another; from now on frames come from this connection. */
+  absorb(other: Audience<In>, current: Intake<In> | undefined): void {
     other.#heir = this;
     this.#listeners = [...this.#listeners, ...other.#listeners];
     other.#listeners = other.#hearing = [];
-    this.listenTo(this.#current);
+    this.listenTo(current);
   }
 
   /** From now on frames come from this connection. */

@@ -73,13 +73,11 @@ export class Receiver<In> {
    * holds. That receiver is of no use any more.
    */
   adopt(other: Receiver<In>): void {
-    const [intake] = other.#intakes.splice(0);
-    if (intake === undefined) return;
-    for (let item = other.#returned.shift(); item !== undefined; item = other.#returned.shift())
-      intake.unread(item.frame);
-    this.#intakes.push(intake);
-    this.#audience.absorb(other.#audience);
-    this.#audience.listenTo(this.#intakes[0]);
+    for (const intake of other.#intakes.splice(0)) {
+      other.#returned.moveTo(intake);
+      this.#intakes.push(intake);
+    }
+    this.#audience.absorb(other.#audience, this.#intakes[0]);
     this.gate.absorb(other.gate);
     this.#cut = undefined;
     // A frame may be on its way to a subscriber just now: the next must wait until it has arrived.
@@ -180,7 +178,7 @@ export class Receiver<In> {
     try {
       while (this.gate.open) {
         const returned = this.#returned.shift();
-        if (returned !== undefined) this.#emitAgain(returned);
+        if (returned !== undefined) this.#returned.emit(returned, this.#audience);
         else if (!this.#decodeFirst()) break;
       }
     } finally {
@@ -205,12 +203,6 @@ export class Receiver<In> {
     if (intake.over) return this.#advance();
     intake.resume();
     return false;
-  }
-
-  #emitAgain(returned: Unused<In, Intake<In> | undefined>): void {
-    this.#returned.emitted = returned;
-    this.#audience.hearOf(returned.origin, returned.frame);
-    this.#returned.emitted = undefined;
   }
 
   /** Passes on from a dead connection with nothing left, to the next or to the end. True if there is another to go on with. */

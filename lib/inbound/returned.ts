@@ -22,6 +22,18 @@ export class Returned<In, Origin> {
     return this.#items.shift();
   }
 
+  /** Emits one of them again. */
+  emit(item: Unused<In, Origin>, audience: { hearOf(origin: Origin, frame: In): void }): void {
+    this.emitted = item;
+    audience.hearOf(item.origin, item.frame);
+    this.emitted = undefined;
+  }
+
+  /** Puts all frames back where they came from. */
+  moveTo(origin: { unread(frame: In): void }): void {
+    for (let item = this.#items.shift(); item !== undefined; item = this.#items.shift()) origin.unread(item.frame);
+  }
+
   /** Gives those of one origin, or all if none is given, to a subscriber who came after the end, and then the end; in a later microtask, if there are any. */
   giveTo(subscriber: Subscriber<In>, origin: Origin | undefined, end: () => void): void {
     const give = (): void => {

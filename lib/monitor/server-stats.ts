@@ -57,9 +57,13 @@ export class ServerTally {
     framesRefused: 0,
   };
 
-  /** A connection is over. */
-  over(counters: Counters): void {
-    for (const name of COUNTED) this.#past[name] += counters[name];
+  /** The account of one connection: call it when that is over, and again when what it had read has been delivered. */
+  account(counters: Counters): () => void {
+    const before = { ...counters };
+    return () => {
+      for (const name of COUNTED) this.#past[name] += counters[name] - before[name];
+      Object.assign(before, counters);
+    };
   }
 
   /** A frozen snapshot. */

@@ -37,6 +37,7 @@ export function passage(
     const streams: Duplex[] = [];
     const calls: (() => void)[] = [];
     let settled = false;
+    // Late errors are nobody's business: `whenOpen`, through which every stream of the way goes, listens for them for good.
     const settle = (outcome: () => void): void => {
       if (settled) return;
       settled = true;
@@ -53,14 +54,12 @@ export function passage(
     const ended = (): void => fail(hungUp());
     const watch = (stream: Duplex): void => {
       streams.push(stream);
-      // `ignore` stays for good: nobody else listens between our last look and the first of whoever gets the stream.
-      stream.on('error', broken).on('error', ignore).on('end', ended).on('close', ended);
+      stream.on('error', broken).on('end', ended).on('close', ended);
     };
     const way: Passage = {
       watch,
       onSettled: (call) => void calls.push(call),
-      // Node takes `readable` listeners off in the next tick; before that a pause() would not hold.
-      pass: (stream) => settle(() => process.nextTick(resolve, stream)),
+      pass: (stream) => settle(() => resolve(stream)),
       fail,
     };
     const raw = connect(place);
@@ -93,8 +92,4 @@ function connect({ host, port, socket }: ProxyPlace): net.Socket {
     onread: undefined,
   });
   return net.connect(options as net.NetConnectOpts);
-}
-
-function ignore(): void {
-  return;
 }

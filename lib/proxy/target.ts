@@ -23,7 +23,8 @@ export function targetOf(endpoint: Endpoint, what: string): Target {
   if (host === undefined || port === undefined || pathOf(endpoint) !== undefined) {
     throw new ConfigError(`${what} needs \`host\` and \`port\` of the target beside \`dial\`, and no \`path\``);
   }
-  const ascii = isAscii(host) ? host : domainToASCII(host);
+  // It would take line breaks out, and let what is left pass.
+  const ascii = isAscii(host) || /[\p{Cc}\p{Z}]/u.test(host) ? host : domainToASCII(host);
   const sane = net.isIP(host) > 0 ? !host.includes('%') : /^[\w.-]{1,255}$/.test(ascii);
   if (!sane) throw new ConfigError(`${what} needs a \`host\` that is a name, or an IP address without a zone`);
   return { host: ascii, port };

@@ -34,7 +34,8 @@ export async function listenTls(options: tls.TlsOptions, handler?: Handler): Pro
   const secured = new Subject<tls.TLSSocket>();
   const [raws, sockets] = [tape(accepted), tape(secured)];
   const recordings = new Map<net.Socket, Recording>();
-  const server = tls.createServer({ allowHalfOpen: true, ...options });
+  // Not half-open: Node leaves a handshake that the client has ended open for ever where it is.
+  const server = tls.createServer(options);
   server.on('connection', (raw: net.Socket) => {
     raw.on('error', () => undefined);
     accepted.next(raw);

@@ -10,6 +10,7 @@
 import { expect } from 'chai';
 import { asapScheduler, Observable, timer } from 'rxjs';
 import { TestScheduler } from 'rxjs/testing';
+import { clock } from '../../lib/clock.js';
 import { lines } from '../../lib/codec/lines.js';
 import type { TcpSocketConfig } from '../../lib/config.js';
 import type { Link } from '../../lib/connection/link.js';
@@ -68,7 +69,7 @@ export function virtualTurns(): void {
   });
 }
 
-/** Runs it in virtual time, until nothing is left to happen; returns the virtual ms of that moment. */
+/** Runs it in virtual time, which the library's clock shows too, until nothing is left to happen; returns the virtual ms of that moment. */
 export function inVirtualTime(script: (time: VirtualTime) => void): number {
   const scheduler = new TestScheduler((actual, expected) => void expect(actual).to.deep.equal(expected));
   const faults: unknown[] = [];
@@ -80,10 +81,16 @@ export function inVirtualTime(script: (time: VirtualTime) => void): number {
       faults.push(fault);
     }
   };
-  scheduler.run(() => {
-    const at = (ms: number, action: () => void): void => void timer(ms).subscribe(() => guard(action));
-    guard(() => script({ now: () => scheduler.now(), at }));
-  });
+  const { now } = clock;
+  clock.now = () => scheduler.now();
+  try {
+    scheduler.run(() => {
+      const at = (ms: number, action: () => void): void => void timer(ms).subscribe(() => guard(action));
+      guard(() => script({ now: () => scheduler.now(), at }));
+    });
+  } finally {
+    clock.now = now;
+  }
   if (faults.length > 0) throw faults[0];
   return scheduler.now();
 }

@@ -1,0 +1,95 @@
+import { Observable } from 'rxjs';
+import { clock } from '../clock.js';
+import type { Link } from '../connection/link.js';
+import type { Audible } from '../connection/silence.js';
+import type { ErrorContext, FrameError } from '../errors.js';
+import type { Intake } from '../inbound/intake.js';
+import { iterate, type Iterated } from '../inbound/iterate.js';
+import type { Receiver } from '../inbound/receive.js';
+import type { Tally } from '../monitor/tally.js';
+
+/** What the way in needs of its connection. */
+export interface InwardParts<In> {
+  /** Of the socket. */
+  readonly receiver: Receiver<In>;
+  /** Of the handshake, while there is one. */
+  readonly tap: Receiver<In> | undefined;
+  readonly tally: Tally;
+  readonly where: Pick<ErrorContext, 'endpoint' | 'epoch'>;
+  /** The bytes are no frames. */
+  readonly failed: (error: FrameError) => void;
+}
+
+/**
+ * The way of one connection's bytes to those who read: first to its handshake alone, then to the socket.
+ *
+ *     link ──chunk──> intake ──> tap ─────> the handshake
+ *                       └ join()─> receiver ──> inbound of the socket, and of the connection
+ */
+export class InwardStreet<In> implements Audible {
+  /** The frames of the connection, whoever has them now. */
+  readonly inbound: Observable<In>;
+  readonly #parts: InwardParts<In>;
+  readonly #intake: Intake<In>;
+  #receiver: Receiver<In>;
+
+  constructor(link: Link, parts: InwardParts<In>) {
+    const { tap, receiver, tally, where, failed } = parts;
+    this.#parts = parts;
+    const first = (this.#receiver = tap ?? receiver);
+    const intake = (this.#intake = first.attach(link, where, { decoded: () => tally.decoded(), failed }));
+    this.inbound = tap ? new Observable((to) => this.#receiver.framesOf(intake).subscribe(to)) : first.framesOf(intake);
+  }
+
+  /** Whether its frames are still those of a handshake. */
+  get tapped(): boolean {
+    return this.#receiver === this.#parts.tap;
+  }
+
+  chunk(chunk: Buffer, keep: (() => Buffer) | undefined): void {
+    this.#parts.tally.read(chunk.length);
+    this.#receiver.chunk(this.#intake, chunk, keep);
+  }
+
+  /** No byte follows this last of them. Returns how many nobody will read, and the error for a frame that was cut off, if that is known already. */
+  over(last?: Buffer): { readonly unread: number; readonly cut: FrameError | undefined } {
+    if (last !== undefined && last.length > 0) this.#parts.tally.read(last.length);
+    return this.#receiver.over(this.#intake, last);
+  }
+
+  /** The bytes come from another link, and nothing that came before counts. */
+  restart(link: Link): void {
+    this.#intake.restart(link);
+  }
+
+  /** The handshake is done: what it did not take, and what follows, is the socket's. */
+  join(): void {
+    const { tap, receiver } = this.#parts;
+    if (tap === undefined) return;
+    this.#receiver = receiver;
+    receiver.adopt(tap);
+  }
+
+  pause(): () => void {
+    return this.#receiver.gate.hold();
+  }
+
+  iterate(source: Iterated<In>): AsyncIterableIterator<In> {
+    const now = (): Receiver<In> => this.#receiver;
+    return iterate(source, {
+      get origin() {
+        return now().origin;
+      },
+      giveBack: (unused) => now().giveBack(unused),
+    });
+  }
+
+  /** While bytes wait to be decoded the link may be paused, and silence says nothing of the peer. */
+  heardAt(): number {
+    return this.#intake.busy ? clock.now() : this.#parts.tally.lastReadAt;
+  }
+
+  wantedSince(): number {
+    return this.#receiver.gate.openSince;
+  }
+}
