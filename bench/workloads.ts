@@ -18,6 +18,7 @@ import { pipelined } from './workloads/pipelined.js';
 import { read } from './workloads/read.js';
 import { slowConsumer } from './workloads/slow-consumer.js';
 import { sockets } from './workloads/sockets.js';
+import { readTls, writeTls } from './workloads/tls.js';
 import { writeAll } from './workloads/write-all.js';
 import { write, writeAwaited } from './workloads/write.js';
 
@@ -40,6 +41,8 @@ export const workloads: readonly Workload[] = [
   ...eachFraming(encoding),
   read(false),
   read(true),
+  writeTls,
+  readTls,
   decoding(linesSliced),
   ...eachFraming(decoding),
   ...eachFraming(crumbs),

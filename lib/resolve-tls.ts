@@ -1,6 +1,7 @@
 /**
  * Options of TLS: Node's own, by their own names, and only those that are about TLS.
  */
+import * as net from 'node:net';
 import { callable, given, refused, text, type Given } from './check.js';
 import { ConfigError } from './errors.js';
 
@@ -32,6 +33,11 @@ const GUARDS: Readonly<Record<string, (error: unknown, args: readonly unknown[])
   },
 };
 
+type Called = (...args: unknown[]) => unknown;
+
+/** The guards of a function, by the name of its option. */
+const GUARDED = new WeakMap<Called, Map<string, Called>>();
+
 /** The option `tls` of a client: what gives the checked options of one dial. An object is read and checked now, what a function answers when it is asked. */
 export function resolveTls(value: unknown): (() => Given) | undefined {
   if (value === undefined) return undefined;
@@ -46,7 +52,10 @@ export function resolveServerTls(value: unknown): (() => Given) | undefined {
 /** Options of `tls.connect`, checked. Verification is on unless the caller wrote exactly `false`, whatever the environment says. */
 export function clientOptions(options: unknown = {}): Given {
   const taken = guarded(aboutTls(options, CLIENT));
-  text('tls.servername', taken.servername);
+  const servername = text('tls.servername', taken.servername);
+  if (servername !== undefined && net.isIP(servername) > 0) {
+    throw refused('tls.servername', 'a name, as addresses are not allowed there (RFC 6066)', servername);
+  }
   return frozen({ ...taken, rejectUnauthorized: taken.rejectUnauthorized !== false });
 }
 
@@ -83,19 +92,29 @@ function aboutTls(options: unknown, names: readonly string[]): Given {
 
 /** Node lets what these functions throw become an uncaught exception. */
 function guarded(options: Given): Given {
-  const result: Record<string, unknown> = { ...options };
+  const result = Object.assign(Object.create(null) as Record<string, unknown>, options);
   for (const [name, failed] of Object.entries(GUARDS)) {
-    const given = callable<(...args: unknown[]) => unknown>(`tls.${name}`, options[name]);
-    if (given === undefined) continue;
-    result[name] = (...args: unknown[]) => {
-      try {
-        return given(...args);
-      } catch (error) {
-        return failed(error, args);
-      }
-    };
+    const own = callable<Called>(`tls.${name}`, options[name]);
+    if (own !== undefined) result[name] = guard(name, own, failed);
   }
   return result;
+}
+
+/** The same guard for the same function: options that say the same at two dials are to be seen as the same. */
+function guard(name: string, own: Called, failed: (error: unknown, args: readonly unknown[]) => unknown): Called {
+  const known = GUARDED.get(own) ?? new Map<string, Called>();
+  GUARDED.set(own, known);
+  const made = known.get(name);
+  if (made !== undefined) return made;
+  const wrapped: Called = (...args) => {
+    try {
+      return own(...args);
+    } catch (error) {
+      return failed(error, args);
+    }
+  };
+  known.set(name, wrapped);
+  return wrapped;
 }
 
 /** Without prototype: Node reads inherited options too. */

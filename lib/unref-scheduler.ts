@@ -27,10 +27,14 @@ class UnrefAction<T> extends Subscription implements SchedulerAction<T> {
   schedule(state?: T, delay = 0): Subscription {
     if (this.closed) return this;
     clearTimeout(this.#timer);
+    // eslint-disable-next-line no-restricted-globals -- this is such a scheduler
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
-      this.#work(state);
-      if (this.#timer === undefined) this.unsubscribe(); // it did not schedule itself anew
+      try {
+        this.#work(state);
+      } finally {
+        if (this.#timer === undefined) this.unsubscribe(); // it did not schedule itself anew
+      }
     }, delay).unref();
     return this;
   }

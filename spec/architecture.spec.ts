@@ -40,7 +40,7 @@ const LISTENING = ['on', 'once', 'off', 'addListener', 'removeListener', 'prepen
 /** Who beside connection/from-socket.ts listens, and to what: to a server, and to what TLS adds to a socket. */
 const LISTENERS: Readonly<Record<string, readonly string[]>> = {
   'tcp-server.ts': ['listening', 'connection', 'drop', 'error', 'close'],
-  'connection/secure.ts': ['session', 'secureConnection', 'tlsClientError', 'close'],
+  'connection/secure.ts': ['session', 'secureConnect', 'secureConnection', 'tlsClientError', 'close'],
 };
 
 /** Paths relative to lib/, such as `inbound/gate.ts`, and their texts. */

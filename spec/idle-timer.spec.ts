@@ -1,18 +1,24 @@
 import { expect } from 'chai';
-import { TestScheduler } from 'rxjs/testing';
 import { timer } from 'rxjs';
 import { IdleTimer } from '../lib/idle-timer.js';
+import { unrefScheduler } from '../lib/unref-scheduler.js';
+import { leavesNothingOpen } from './support/fixture.js';
+import { openHandles } from './support/leaks.js';
+import { inVirtualTime } from './support/virtual-socket.js';
 
 /** Runs a script in virtual time, and gives the times at which the idle timer fired. */
-function firings(script: (idle: IdleTimer) => void): number[] {
-  const scheduler = new TestScheduler(() => undefined);
+function firings(
+  script: (idle: IdleTimer, fired: readonly number[]) => void,
+  onFire?: (idle: IdleTimer) => void,
+): number[] {
   const fired: number[] = [];
-  Object.defineProperty(performance, 'now', { configurable: true, value: () => scheduler.now() });
-  try {
-    scheduler.run(() => script(new IdleTimer(() => fired.push(scheduler.now()))));
-  } finally {
-    Reflect.deleteProperty(performance, 'now');
-  }
+  inVirtualTime(({ now }) => {
+    const idle = new IdleTimer(() => {
+      fired.push(now());
+      onFire?.(idle);
+    });
+    script(idle, fired);
+  });
   return fired;
 }
 
@@ -59,5 +65,36 @@ describe('IdleTimer', () => {
       at(60, () => idle.active());
     });
     expect(times).to.eql([]);
+  });
+
+  it('counts what happens while it fires, and being set then', () => {
+    const again = firings(
+      (idle) => {
+        idle.set(100);
+        at(350, () => idle.set(0));
+      },
+      (idle) => idle.active(),
+    );
+    expect(again).to.eql([100, 200, 300]);
+    const slower = firings(
+      (idle) => {
+        idle.set(100);
+        at(250, () => idle.set(0));
+      },
+      (idle) => idle.set(140),
+    );
+    expect(slower).to.eql([100, 240]);
+  });
+
+  describe('on timers that do not keep the process', () => {
+    leavesNothingOpen();
+
+    it('runs on the scheduler that it is given', () => {
+      const before = openHandles();
+      const idle = new IdleTimer(() => undefined, unrefScheduler);
+      idle.set(60_000);
+      expect(openHandles()).to.eql(before);
+      idle.set(0);
+    });
   });
 });

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { createServer as createTlsServer } from 'node:tls';
 import { setImmediate } from 'node:timers/promises';
 import type { Behaviour } from './protocol.js';
 import { send } from './source.js';
@@ -20,7 +21,9 @@ export class Listener {
   }
 
   private constructor(behaviour: Behaviour) {
-    this.#server = createServer({ noDelay: true }, (socket) => this.#accept(socket, behaviour));
+    const accept = (socket: Socket): void => this.#accept(socket, behaviour);
+    const { tls } = behaviour;
+    this.#server = tls ? createTlsServer({ ...tls, noDelay: true }, accept) : createServer({ noDelay: true }, accept);
     if (behaviour.kind === 'sink' && behaviour.dropEvery !== undefined) {
       this.#dropping = setInterval(() => this.#reset(), behaviour.dropEvery);
     }

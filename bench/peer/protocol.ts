@@ -11,8 +11,11 @@ export type Request =
   /** Resets them and stops listening. */
   | { readonly ask: 'close'; readonly port: number };
 
+/** How a listener treats its connections, and the certificate that it shows them, if it speaks TLS. */
+export type Behaviour = Treatment & { readonly tls?: { readonly key: string; readonly cert: string } };
+
 /** How a listener treats its connections. */
-export type Behaviour =
+type Treatment =
   /** Reads and counts; with `dropEvery` it resets all of them every so many milliseconds. */
   | { readonly kind: 'sink'; readonly dropEvery?: number }
   /** Sends `unit` (base64) `repeat` times, as fast as it is read, then FIN. */

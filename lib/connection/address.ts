@@ -7,7 +7,8 @@ export function checkAddress(raw: Duplex, allow: ((address: string) => boolean) 
   if (isSelfConnected(raw)) return refusedBySelf(raw);
   if (allow === undefined || raw.remoteAddress === undefined) return undefined;
   try {
-    if (allow(plain(raw.remoteAddress)) === true) return undefined;
+    const answer: unknown = allow(plain(raw.remoteAddress));
+    if (answer === true) return undefined;
     return new Error('`allowAddress` refused the address');
   } catch (error) {
     return error instanceof Error ? error : new Error('`allowAddress` threw');

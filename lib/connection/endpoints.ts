@@ -1,5 +1,4 @@
-import { from, map, Observable, of, take, throwIfEmpty } from 'rxjs';
-import type { ObservableInput } from 'rxjs';
+import { from, map, of, take, throwIfEmpty, type Observable, type ObservableInput } from 'rxjs';
 import { clock } from '../clock.js';
 import type { EndpointsConfig } from '../config.js';
 import type { Endpoint } from '../errors.js';

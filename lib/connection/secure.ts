@@ -51,16 +51,21 @@ export class TlsClient {
   #wrap(raw: Duplex, endpoint: Endpoint, options: Given, secureContext: tls.SecureContext | undefined): tls.TLSSocket {
     const key = JSON.stringify([endpoint.host, endpoint.port, endpoint.path]);
     const session = this.#sessions.get(key) ?? options.session;
-    this.#sessions.delete(key); // used once (RFC 8446, appendix C.4), and gone if it is refused
+    this.#sessions.delete(key); // until it has proved to be good
     const secure = tlsOver(raw, endpoint, { ...options, session, secureContext });
-    secure.on('session', (fresh: Buffer) => {
-      if (this.#last !== options) return;
-      this.#sessions.delete(key);
-      this.#sessions.set(key, fresh);
-      const [oldest] = this.#sessions.keys();
-      if (this.#sessions.size > MAX_SESSIONS && oldest !== undefined) this.#sessions.delete(oldest);
+    secure.on('session', (fresh: Buffer) => this.#keep(key, fresh, secureContext));
+    secure.once('secureConnect', () => {
+      if (secure.isSessionReused() && !this.#sessions.has(key)) this.#keep(key, session, secureContext);
     });
     return secure;
+  }
+
+  #keep(key: string, session: unknown, context: tls.SecureContext | undefined): void {
+    if (this.#context !== context) return; // of other certificates
+    this.#sessions.delete(key);
+    this.#sessions.set(key, session as Buffer);
+    const [oldest] = this.#sessions.keys();
+    if (this.#sessions.size > MAX_SESSIONS && oldest !== undefined) this.#sessions.delete(oldest);
   }
 }
 
@@ -148,13 +153,25 @@ function warnOnce(): void {
 
 function contextOf(options: Given): tls.SecureContext {
   const given = options.secureContext as tls.SecureContext | undefined;
-  return given ?? tls.createSecureContext(bare(options) as tls.SecureContextOptions);
+  return given ?? tls.createSecureContext(bare(options));
 }
 
-/** Options without prototype: Node reads inherited ones too, and a polluted `Object.prototype` must not weaken TLS. */
+/**
+ * Options without prototype, and with those that are not given as properties of their own: Node copies them into objects that inherit, and a polluted
+ * `Object.prototype` must not weaken TLS.
+ */
 function bare(options: Given): object {
-  return Object.assign(Object.create(null) as object, options);
+  return Object.assign(Object.create(null) as object, UNSET, options);
 }
+
+const UNSET: Given = Object.fromEntries(
+  (
+    'ca cert key pfx passphrase crl ciphers sigalgs ecdhCurve dhparam minVersion maxVersion secureProtocol session servername ' +
+    'pskCallback ALPNProtocols SNICallback ALPNCallback requestCert enableTrace signal lookup timeout path port pipe onread highWaterMark'
+  )
+    .split(' ')
+    .map((name) => [name, undefined]),
+);
 
 /** Whether two sets of options say the same, bytes and lists compared by what is in them. */
 function equal(a: unknown, b: unknown): boolean {

@@ -2,9 +2,10 @@ import { Observable } from 'rxjs';
 import { clock } from '../clock.js';
 import type { Link } from '../connection/link.js';
 import type { Audible } from '../connection/silence.js';
+import type { Deque } from '../deque.js';
 import type { ErrorContext, FrameError } from '../errors.js';
 import type { Intake } from '../inbound/intake.js';
-import { iterate, type Iterated } from '../inbound/iterate.js';
+import { iterate, type Giver, type Iterated, type Unused } from '../inbound/iterate.js';
 import type { Receiver } from '../inbound/receive.js';
 import type { Tally } from '../monitor/tally.js';
 
@@ -26,12 +27,14 @@ export interface InwardParts<In> {
  *     link ──chunk──> intake ──> tap ─────> the handshake
  *                       └ join()─> receiver ──> inbound of the socket, and of the connection
  */
-export class InwardStreet<In> implements Audible {
+export class InwardStreet<In> implements Audible, Giver<In, Intake<In> | undefined> {
   /** The frames of the connection, whoever has them now. */
   readonly inbound: Observable<In>;
   readonly #parts: InwardParts<In>;
   readonly #intake: Intake<In>;
   #receiver: Receiver<In>;
+  /** Counts the links. */
+  #era = 0;
 
   constructor(link: Link, parts: InwardParts<In>) {
     const { tap, receiver, tally, where, failed } = parts;
@@ -59,7 +62,8 @@ export class InwardStreet<In> implements Audible {
 
   /** The bytes come from another link, and nothing that came before counts. */
   restart(link: Link): void {
-    this.#intake.restart(link);
+    this.#era++;
+    this.#receiver.restart(this.#intake, link);
   }
 
   /** The handshake is done: what it did not take, and what follows, is the socket's. */
@@ -70,18 +74,25 @@ export class InwardStreet<In> implements Audible {
     receiver.adopt(tap);
   }
 
+  /** The connection of the frame that is emitted just now. */
+  get origin(): Intake<In> | undefined {
+    return this.#receiver.origin;
+  }
+
+  get era(): number {
+    return this.#era;
+  }
+
+  giveBack(unused: Deque<Unused<In, Intake<In> | undefined>>): void {
+    this.#receiver.giveBack(unused);
+  }
+
   pause(): () => void {
     return this.#receiver.gate.hold();
   }
 
   iterate(source: Iterated<In>): AsyncIterableIterator<In> {
-    const now = (): Receiver<In> => this.#receiver;
-    return iterate(source, {
-      get origin() {
-        return now().origin;
-      },
-      giveBack: (unused) => now().giveBack(unused),
-    });
+    return iterate(source, this);
   }
 
   /** While bytes wait to be decoded the link may be paused, and silence says nothing of the peer. */

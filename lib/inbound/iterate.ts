@@ -20,6 +20,8 @@ export interface Unused<In, Origin> {
 export interface Giver<In, Origin> {
   /** Where the frame that is emitted just now comes from. */
   readonly origin: Origin;
+  /** Changes when nothing that was emitted before counts any more. */
+  readonly era?: unknown;
   giveBack(unused: Deque<Unused<In, Origin>>): void;
 }
 
@@ -34,6 +36,7 @@ export function iterate<In, Origin>(source: Iterated<In>, giver: Giver<In, Origi
 
 interface Ahead<In, Origin> extends Unused<In, Origin> {
   readonly size: number;
+  readonly era: unknown;
 }
 
 interface Asking<In> {
@@ -63,6 +66,7 @@ class FrameIterator<In, Origin> implements AsyncIterableIterator<In, undefined> 
   }
 
   next(): Promise<IteratorResult<In, undefined>> {
+    this.#forgetStale();
     const ready = this.#frames.shift();
     if (ready !== undefined) {
       this.#ahead.done(ready.size);
@@ -77,12 +81,21 @@ class FrameIterator<In, Origin> implements AsyncIterableIterator<In, undefined> 
 
   return(): Promise<IteratorResult<In, undefined>> {
     this.#subscription?.unsubscribe();
+    this.#forgetStale();
     this.#giver.giveBack(this.#frames);
     this.#frames.clear();
     this.#failure = undefined;
     this.#ahead.clear();
     this.#end();
     return Promise.resolve({ done: true, value: undefined });
+  }
+
+  #forgetStale(): void {
+    const { era } = this.#giver;
+    for (let oldest = this.#frames.first; oldest !== undefined && oldest.era !== era; oldest = this.#frames.first) {
+      this.#frames.shift();
+      this.#ahead.done(oldest.size);
+    }
   }
 
   #subscribe(): Subscription {
@@ -99,7 +112,7 @@ class FrameIterator<In, Origin> implements AsyncIterableIterator<In, undefined> 
   #take(frame: In): void {
     const asking = this.#asking.shift();
     if (asking !== undefined) return asking.resolve({ done: false, value: frame });
-    this.#frames.push({ frame, origin: this.#giver.origin, size: this.#ahead.came(frame) });
+    this.#frames.push({ frame, origin: this.#giver.origin, size: this.#ahead.came(frame), era: this.#giver.era });
   }
 
   #end(): void {

@@ -18,6 +18,7 @@ import { Audience, settle } from './audience.js';
 import { DecodeDriver } from './decode.js';
 import { Gate } from './gate.js';
 import { Intake, type IntakeEvents } from './intake.js';
+import { IntakeRow } from './intake-row.js';
 import type { Unused } from './iterate.js';
 import { Returned } from './returned.js';
 import { Slice } from './slice.js';
@@ -37,15 +38,14 @@ export class Receiver<In> {
   readonly gate = new Gate(() => this.#pump());
   readonly codec: Codec<In, never>;
   readonly #events: ReceiverEvents;
-  readonly #intakes: Intake<In>[] = [];
+  readonly #row = new IntakeRow<In>();
   readonly #returned = new Returned<In, Intake<In> | undefined>();
   readonly #audience = new Audience<In>();
   #pumping = false;
   readonly #slice = new Slice(() => this.#pump());
   #cut: FrameError | undefined;
   /** Set once no connection will follow: how `inbound` ends when the rest is delivered. */
-  #ending:
-    { readonly errorFor: (cut: FrameError | undefined) => Error | undefined; readonly ended: () => void } | undefined;
+  #ending: { errorFor(cut: FrameError | undefined): Error | undefined; ended(): void } | undefined;
   #ended: { readonly error: Error | undefined } | undefined;
 
   constructor(codec: Codec<In, never>, events: ReceiverEvents) {
@@ -55,16 +55,16 @@ export class Receiver<In> {
 
   /** Bytes that were read and wait for demand. */
   get heldBytes(): number {
-    return this.#intakes.reduce((sum, intake) => sum + intake.heldBytes, 0);
+    return this.#row.heldBytes;
   }
 
   /** Takes a new connection in; its chunks go to the intake that is returned. Its decoder is made when the first of them is decoded. */
   attach(link: Link, where: Pick<ErrorContext, 'endpoint' | 'epoch'>, events: IntakeEvents): Intake<In> {
-    const report = (error: FrameError): void => this.#events.report(error.at(where));
-    const intake = new Intake<In>(link, where, events, () => new DecodeDriver(this.codec, report));
+    const makeDriver = () => new DecodeDriver(this.codec, (error) => this.#events.report(error.at(where)));
+    const intake = new Intake<In>(link, where, events, makeDriver);
     this.#cut = undefined;
-    this.#intakes.push(intake);
-    this.#audience.listenTo(this.#intakes[0]);
+    this.#row.push(intake);
+    this.#audience.listenTo(this.#row.first);
     return intake;
   }
 
@@ -73,15 +73,19 @@ export class Receiver<In> {
    * holds. That receiver is of no use any more.
    */
   adopt(other: Receiver<In>): void {
-    for (const intake of other.#intakes.splice(0)) {
-      other.#returned.moveTo(intake);
-      this.#intakes.push(intake);
-    }
-    this.#audience.absorb(other.#audience, this.#intakes[0]);
+    other.#returned.moveTo(other.#row.first);
+    this.#row.absorb(other.#row);
+    this.#audience.absorb(other.#audience, this.#row.first);
     this.gate.absorb(other.gate);
     this.#cut = undefined;
     // A frame may be on its way to a subscriber just now: the next must wait until it has arrived.
     TurnEnd.queue(() => this.#pump());
+  }
+
+  /** A connection goes on over another link; nothing that came before counts, nor what was given back of it. */
+  restart(intake: Intake<In>, link: Link): void {
+    this.#returned.clear();
+    intake.restart(link);
   }
 
   /** The frames of one connection alone; it completes with that connection's last frame. */
@@ -95,7 +99,7 @@ export class Receiver<In> {
     intake.take(chunk, keep);
     if (!this.#pumping) this.#slice.renew();
     try {
-      if (intake === this.#intakes[0] && this.gate.open) this.#pump();
+      if (intake === this.#row.first && this.gate.open) this.#pump();
     } finally {
       const error = intake.settle(); // nobody may refer to memory that is not ours from here on
       if (error !== undefined) this.#fail(intake, error);
@@ -109,7 +113,7 @@ export class Receiver<In> {
   over(intake: Intake<In>, last?: Buffer): { readonly unread: number; readonly cut: FrameError | undefined } {
     if (last !== undefined && last.length > 0 && !intake.finished) intake.take(last);
     intake.over = true;
-    if (intake === this.#intakes[0]) {
+    if (intake === this.#row.first) {
       if (this.gate.open) this.#pump();
       this.#advance();
     } else if (!intake.finished) return { unread: this.#drop(intake), cut: undefined };
@@ -118,8 +122,7 @@ export class Receiver<In> {
 
   /** The connection of the frame that is emitted just now. */
   get origin(): Intake<In> | undefined {
-    const { emitted } = this.#returned;
-    return emitted === undefined ? this.#intakes[0] : emitted.origin;
+    return this.#returned.emitted ? this.#returned.emitted.origin : this.#row.first;
   }
 
   /** Takes frames back that were emitted to somebody who left without using them, unless others have seen them: they come next, in their order. */
@@ -144,7 +147,7 @@ export class Receiver<In> {
   discard(): void {
     this.gate.close();
     this.#returned.clear();
-    for (const intake of this.#intakes.splice(0)) intake.discard();
+    for (const intake of this.#row.empty()) intake.discard();
   }
 
   /** Ends `inbound` now; what was not delivered is dropped. */
@@ -188,7 +191,7 @@ export class Receiver<In> {
 
   /** Decodes the first connection until the gate shuts or its bytes run out; false if there is nothing left to do. */
   #decodeFirst(): boolean {
-    const intake = this.#intakes[0];
+    const intake = this.#row.first;
     if (intake === undefined) return this.#advance();
     try {
       for (let frame = intake.next(); frame !== undefined; frame = intake.next()) {
@@ -207,33 +210,31 @@ export class Receiver<In> {
 
   /** Passes on from a dead connection with nothing left, to the next or to the end. True if there is another to go on with. */
   #advance(): boolean {
-    const intake = this.#intakes[0];
+    const intake = this.#row.first;
     const passed = intake?.over === true && intake.spent;
     if (passed) {
       this.#cut = intake.finish();
       if (this.#cut !== undefined) this.#events.report(this.#cut);
       this.#drop(intake);
     }
-    if (this.#intakes.length > 0) {
+    if (this.#row.first !== undefined) {
       if (passed && this.gate.open) this.#pump();
       return passed;
     }
-    if (this.#ending !== undefined && this.#returned.length === 0) this.close(this.#ending.errorFor(this.#cut));
+    if (this.#ending !== undefined && this.#returned.length === 0) this.endNow();
     return false;
   }
 
   #fail(intake: Intake<In>, error: FrameError): void {
-    const located = error.at(intake.where);
     this.#drop(intake);
-    if (intake.over) this.#events.report(located);
-    else intake.events.failed(located);
+    if (intake.over) this.#events.report(error.at(intake.where));
+    else intake.events.failed(error.at(intake.where));
   }
 
   #drop(intake: Intake<In>): number {
-    const at = this.#intakes.indexOf(intake);
-    if (at >= 0) this.#intakes.splice(at, 1);
+    this.#row.remove(intake);
     const bytes = intake.discard();
-    this.#audience.listenTo(this.#intakes[0]);
+    this.#audience.listenTo(this.#row.first);
     this.#audience.completeOf(intake);
     return bytes;
   }

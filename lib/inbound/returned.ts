@@ -30,8 +30,8 @@ export class Returned<In, Origin> {
   }
 
   /** Puts all frames back where they came from. */
-  moveTo(origin: { unread(frame: In): void }): void {
-    for (let item = this.#items.shift(); item !== undefined; item = this.#items.shift()) origin.unread(item.frame);
+  moveTo(origin: { unread(frame: In): void } | undefined): void {
+    for (let item = this.#items.shift(); item !== undefined; item = this.#items.shift()) origin?.unread(item.frame);
   }
 
   /** Gives those of one origin, or all if none is given, to a subscriber who came after the end, and then the end; in a later microtask, if there are any. */

@@ -2,7 +2,8 @@ import { inspect } from 'node:util';
 import { expect } from 'chai';
 import { isRetryable } from '../../lib/connection/retryable.js';
 import { ClosedError, ConfigError, ConnectError, ConnectionLostError, ConnectTimeoutError } from '../../lib/errors.js';
-import { FrameError, IdleTimeoutError, TlsError, WriteStallError } from '../../lib/errors.js';
+import { FrameError, IdleTimeoutError, RequestTimeoutError, TlsError, WriteError } from '../../lib/errors.js';
+import { WriteStallError } from '../../lib/errors.js';
 import type { ConnectionFacts, ConnectPhase, TcpError } from '../../lib/errors.js';
 
 /** What passes by itself, and what does not. */
@@ -74,8 +75,74 @@ describe('isRetryable', () => {
     expect(isRetryable(new ConnectionLostError({ ...FACTS, clean: false }, { cause: coded('EPROTO') }))).to.be.true;
   });
 
+  for (const code of ['ECONNRESET', 'EPIPE', 'ETIMEDOUT']) {
+    it(`goes on after TLS that the network cut with ${code}, as after a dial [S8]`, () => {
+      expect(isRetryable(dialFailed(coded(code), 'tls'))).to.be.true;
+    });
+  }
+
+  it('goes on after TLS that ended without a code: the peer hung up', () => {
+    expect(isRetryable(dialFailed(new Error('the stream closed before it was open'), 'tls'))).to.be.true;
+  });
+
+  for (const code of ['CERT_HAS_EXPIRED', 'ERR_TLS_CERT_ALTNAME_INVALID', 'ERR_SSL_WRONG_VERSION_NUMBER', 'EPROTO']) {
+    it(`stops after TLS that was refused with ${code} while opening, and goes on after it once open [S8]`, () => {
+      expect(isRetryable(new TlsError({ cause: coded(code) }))).to.be.false;
+      expect(isRetryable(new TlsError({ cause: coded(code) }, false))).to.be.false;
+      expect(isRetryable(new TlsError({ cause: coded(code) }, true))).to.be.true;
+    });
+  }
+
+  it('stops after a TlsError of another copy of the library, likewise', () => {
+    expect(isRetryable({ code: 'TCP_TLS', opened: false } as unknown as TcpError)).to.be.false;
+    expect(isRetryable({ code: 'TCP_TLS', opened: true } as unknown as TcpError)).to.be.true;
+    expect(isRetryable({ code: 'TCP_TLS' } as unknown as TcpError)).to.be.false;
+  });
+
+  it('stops after options that a function answered and nobody can use: it would answer them again', () => {
+    expect(isRetryable(dialFailed(new ConfigError('`tls` must be an object'), 'config'))).to.be.false;
+    expect(isRetryable(dialFailed(new ConfigError('`endpoints[0].port` must be'), 'lookup'))).to.be.false;
+  });
+
+  describe('when a handshake failed', () => {
+    const lost = new ConnectionLostError({ ...FACTS, clean: false }, { cause: coded('EPROTO') });
+    const causes: readonly (readonly [what: string, cause: unknown, verdict: boolean])[] = [
+      ['a plain Error', new Error('wrong password'), true],
+      ['nothing', undefined, true],
+      ['a text', 'no', true],
+      ['a mistake in the program', new TypeError('x is not a function'), false],
+      ['a RangeError', new RangeError('x'), false],
+      ['its connection, lost', lost, true],
+      ['its connection, ended by the peer', new ConnectionLostError(FACTS, {}), true],
+      ['bytes that are no frame', new FrameError('corrupt', 'x'), true],
+      ['a silent peer', new IdleTimeoutError(1, {}), true],
+      ['a peer that takes nothing', new WriteStallError(1, {}), true],
+      ['a reply that did not come', new RequestTimeoutError(1, {}), true],
+      ['a message that was not written', new WriteError('unknown', 0, { cause: lost }), true],
+      ['a wrong option of upgrade()', new ConfigError('x'), false],
+      ['an upgrade that was refused', new TlsError({}), false],
+      ['an end that it asked for itself', new ClosedError(), false],
+      ['a code that passes', coded('ECONNREFUSED'), true],
+      ['a code that stays', coded('EACCES'), false],
+      ['a dial of its own that may pass', dialFailed(coded('ECONNREFUSED')), true],
+      ['a dial of its own that will not', dialFailed(coded('EACCES')), false],
+      ['a dial of its own, TLS of which was cut', dialFailed(coded('ECONNRESET'), 'tls'), true],
+      ['a handshake of its own', dialFailed(dialFailed(new TypeError('x'), 'handshake'), 'handshake'), false],
+      ['several things, one of which may pass', new AggregateError([new ClosedError(), coded('ETIMEDOUT')]), true],
+      ['several things, none of which may', new AggregateError([new ClosedError(), new TlsError({})]), false],
+    ];
+    for (const [what, cause, verdict] of causes) {
+      it(`with ${what}, ${verdict ? 'goes on' : 'stops'} [S8]`, () => {
+        expect(isRetryable(dialFailed(cause, 'handshake'))).to.equal(verdict);
+      });
+    }
+  });
+
   const others: readonly [TcpError, boolean][] = [
+    [new ConnectTimeoutError(1, 'lookup', {}), true],
     [new ConnectTimeoutError(1, 'connect', {}), true],
+    [new ConnectTimeoutError(1, 'tls', {}), true],
+    [new ConnectTimeoutError(1, 'handshake', {}), true],
     [new FrameError('corrupt', 'x'), true],
     [new IdleTimeoutError(1, {}), true],
     [new WriteStallError(1, {}), true],
@@ -84,7 +151,8 @@ describe('isRetryable', () => {
     [new ClosedError(), false],
   ];
   for (const [error, verdict] of others) {
-    it(`${verdict ? 'goes on' : 'stops'} after a ${error.name}`, () => {
+    const phase = error instanceof ConnectTimeoutError ? ` in the phase ${error.phase}` : '';
+    it(`${verdict ? 'goes on' : 'stops'} after a ${error.name}${phase}`, () => {
       expect(isRetryable(error)).to.equal(verdict);
     });
   }

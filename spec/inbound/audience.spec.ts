@@ -132,4 +132,54 @@ describe('Audience', () => {
     settle(ill.subscriber, new Error('ill'));
     expect([well.heard, ill.heard]).to.eql([['complete'], ['error ill']]);
   });
+
+  describe('absorb()', () => {
+    it('takes over those who hear one connection and those who hear all, behind its own', () => {
+      const order: string[] = [];
+      const [audience, other] = [new Audience<string>(), new Audience<string>()];
+      const [first, second] = [intake(), intake()];
+      audience.join(ear(undefined, (frame) => order.push(`own ${frame}`)));
+      const ears = [ear(first, (frame) => order.push(`first ${frame}`)), ear(second), ear()];
+      for (const each of ears) other.join(each);
+      audience.absorb(other, first);
+      audience.hear('a');
+      audience.hearOf(second, 'b');
+      expect(ears.map(({ heard }) => heard)).to.eql([['a'], ['b'], ['a', 'b']]);
+      expect(order).to.eql(['own a', 'first a', 'own b']);
+    });
+
+    it('lets those leave who joined the other, and the other has nobody to tell', () => {
+      const [audience, other] = [new Audience<string>(), new Audience<string>()];
+      const [leaving, staying] = [ear(), ear()];
+      const leave = other.join(leaving);
+      other.join(staying);
+      audience.absorb(other, undefined);
+      other.hear('nobody');
+      audience.hear('a');
+      leave();
+      leave();
+      audience.hear('b');
+      expect([leaving.heard, staying.heard]).to.eql([['a'], ['a', 'b']]);
+    });
+
+    it('ends them with its own', () => {
+      const [audience, other] = [new Audience<string>(), new Audience<string>()];
+      const first = intake();
+      const ears = [ear(first), ear()];
+      for (const each of ears) other.join(each);
+      audience.absorb(other, undefined);
+      other.end(new Error('nobody'));
+      audience.end(new Error('gone'));
+      expect(ears.map(({ heard }) => heard)).to.eql([['complete'], ['error gone']]);
+    });
+
+    it('changes nothing for the frame that the other tells just now [S6]', () => {
+      const [audience, other] = [new Audience<string>(), new Audience<string>()];
+      const [early, late] = [ear(undefined, () => audience.absorb(other, undefined)), ear()];
+      other.join(early);
+      other.join(late);
+      other.hear('a');
+      expect([early.heard, late.heard]).to.eql([['a'], ['a']]);
+    });
+  });
 });

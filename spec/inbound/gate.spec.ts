@@ -134,4 +134,86 @@ describe('Gate', () => {
     await turn();
     expect([gate.open, opened()]).to.eql([false, 0]);
   });
+
+  describe('absorb()', () => {
+    it('takes over subscribers and holds, and shuts the other for good', async () => {
+      const [gate, other] = [counted(), counted()];
+      other.gate.enter();
+      await turn();
+      other.gate.enter();
+      const release = other.gate.hold();
+      gate.gate.absorb(other.gate);
+      expect([gate.gate.subscribers, gate.gate.holds, other.gate.open]).to.eql([2, 1, false]);
+      release();
+      await turn();
+      expect([gate.gate.open, gate.opened()]).to.eql([true, 1]);
+      expect([other.gate.open, other.opened()]).to.eql([false, 1]);
+    });
+
+    it('opens in a later microtask, for subscribers that the other had alone [S6]', async () => {
+      const [gate, other] = [counted(), counted()];
+      other.gate.enter();
+      await turn();
+      gate.gate.absorb(other.gate);
+      expect([gate.gate.open, other.gate.open]).to.eql([false, false]);
+      await turn();
+      expect(gate.gate.open).to.be.true;
+    });
+
+    it('counts for itself who leaves, and what is released, later, each once', async () => {
+      const { gate } = counted();
+      const other = counted().gate;
+      other.enter();
+      const release = other.hold();
+      gate.absorb(other);
+      gate.enter();
+      release();
+      release();
+      expect([gate.subscribers, gate.holds]).to.eql([2, 0]);
+      other.leave();
+      await turn();
+      expect([gate.subscribers, gate.open]).to.eql([1, true]);
+      gate.leave();
+      expect([gate.subscribers, gate.open]).to.eql([0, false]);
+    });
+
+    it('shuts within the call, if the other was held [S6]', async () => {
+      const { gate } = counted();
+      const other = counted().gate;
+      gate.enter();
+      await turn();
+      const release = other.hold();
+      gate.absorb(other);
+      expect([gate.open, gate.openSince]).to.eql([false, Infinity]);
+      release();
+      await turn();
+      expect(gate.open).to.be.true;
+    });
+
+    it('leaves one that is open open, and its own holds in force', async () => {
+      const { gate, opened } = counted();
+      gate.enter();
+      await turn();
+      gate.absorb(counted().gate);
+      expect([gate.open, opened()]).to.eql([true, 1]);
+      const release = gate.hold();
+      const other = counted().gate;
+      other.enter();
+      gate.absorb(other);
+      await turn();
+      expect(gate.open).to.be.false;
+      release();
+      await turn();
+      expect(gate.open).to.be.true;
+    });
+
+    it('calls a pending opening of the other off [S11]', async () => {
+      const { gate } = counted();
+      const other = counted();
+      other.gate.enter();
+      gate.absorb(other.gate);
+      await turn();
+      expect([other.gate.open, other.opened()]).to.eql([false, 0]);
+    });
+  });
 });

@@ -238,4 +238,104 @@ describe('Intake', () => {
     expect(intake.next()).to.equal('ok');
     expect(() => intake.next()).to.throw(FrameError, 'too-large');
   });
+
+  describe('unread()', () => {
+    it('gives frames that were taken back before everything that waits, in their order', () => {
+      const { intake } = made();
+      take(intake, 'a\nb\nc\nd');
+      const [a, b] = [intake.next()!, intake.next()!];
+      intake.unread(a);
+      intake.unread(b);
+      expect([1, 2, 3, 4].map(() => intake.next())).to.eql(['a', 'b', 'c', undefined]);
+    });
+
+    it('is not spent while it has one, and counts none of them twice', () => {
+      let decoded = 0;
+      const events = { decoded: () => decoded++, failed: () => {} };
+      const intake = new Intake<string>(fakeLink(), WHERE, events, () => new DecodeDriver(lines(), () => {}));
+      take(intake, 'a\n');
+      intake.unread(intake.next()!);
+      intake.next();
+      expect([intake.spent, decoded, intake.heldBytes]).to.eql([false, 1, 2]);
+      intake.next();
+      expect([intake.spent, decoded, intake.heldBytes]).to.eql([true, 1, 0]);
+    });
+
+    it('holds the link: what comes has to wait behind it [S6]', () => {
+      const { intake, link } = made();
+      intake.unread('a');
+      take(intake, 'b\n');
+      intake.settle();
+      expect([link.paused, intake.next(), intake.next()]).to.eql([true, 'a', 'b']);
+    });
+
+    it('is discarded with the rest', () => {
+      const { intake } = made();
+      intake.unread('a');
+      intake.discard();
+      expect([intake.next(), intake.spent]).to.eql([undefined, true]);
+    });
+  });
+
+  describe('restart()', () => {
+    it('drops all that came before: bytes that wait, frames taken back, half a frame in the decoder', () => {
+      const { intake, drivers } = made();
+      take(intake, 'a\nhal');
+      intake.unread(intake.next()!);
+      intake.next();
+      intake.next();
+      take(intake, 'f\nwaits\n');
+      intake.restart(fakeLink());
+      expect([intake.spent, intake.heldBytes, intake.next()]).to.eql([true, 0, undefined]);
+      take(intake, 'f\nnew\n');
+      expect([intake.next(), intake.next(), intake.next()]).to.eql(['f', 'new', undefined]);
+      expect(drivers(), 'a decoder of its own').to.equal(2);
+    });
+
+    it('drops frames that the decoder has not given yet', () => {
+      const { intake } = made();
+      take(intake, 'a\nb\nc\n');
+      expect(intake.next()).to.equal('a');
+      intake.restart(fakeLink());
+      expect(intake.next()).to.be.undefined;
+    });
+
+    it('cuts no frame off: what was half is gone', () => {
+      const { intake } = made();
+      take(intake, 'hal');
+      intake.next();
+      intake.restart(fakeLink());
+      expect(intake.finish()).to.be.undefined;
+    });
+
+    it('goes on with the new link alone', () => {
+      const { intake, link } = made();
+      take(intake, 'a\n');
+      intake.settle();
+      expect(link.paused).to.be.true;
+      const next = fakeLink();
+      intake.restart(next);
+      intake.resume();
+      expect([link.resumes, next.resumes]).to.eql([0, 0]);
+      take(intake, 'b\n');
+      intake.settle();
+      expect([link.pauses, next.paused]).to.eql([1, true]);
+      intake.next();
+      intake.next();
+      intake.resume();
+      expect([link.resumes, next.paused]).to.eql([0, false]);
+    });
+
+    it('drops a chunk that is lent just now, and refers to it no more', () => {
+      const { intake } = made();
+      const chunk = Buffer.from('a\nhal');
+      intake.take(chunk, () => Buffer.from(chunk));
+      expect(intake.next()).to.equal('a');
+      intake.restart(fakeLink());
+      expect(intake.settle()).to.be.undefined;
+      chunk.fill('?');
+      take(intake, 'f\n');
+      expect(intake.next()).to.equal('f');
+    });
+  });
 });

@@ -909,4 +909,189 @@ describe('Receiver', () => {
       expect(line.decoded()).to.equal(2);
     });
   });
+
+  describe('adopt()', () => {
+    /** A socket's receiver, and another that has a connection to itself. */
+    function tapped(codec?: Codec<string, string>) {
+      const [main, tap] = [made(codec), made(codec)];
+      const line = tap.open();
+      const adopt = (): void => main.receiver.adopt(tap.receiver);
+      /** As its owner does it: what comes goes to the one that has it. */
+      const chunk = (text: string): void => main.receiver.chunk(line.intake, Buffer.from(text));
+      return { main, tap: tap.receiver, line, adopt, chunk };
+    }
+
+    it('goes on with the very next frame, out of the same chunk, for those of its own [S6]', async () => {
+      const { main, tap, line, adopt, chunk } = tapped();
+      const heard = hear(main.receiver.inbound);
+      const reply = hear(tap.inbound, (_, { subscription }) => subscription.unsubscribe());
+      await turn();
+      line.chunk('reply\na\nb\nha');
+      expect([reply.frames, heard.frames]).to.eql([['reply'], []]);
+      adopt();
+      expect(heard.frames, 'in a later microtask').to.eql([]);
+      await turn();
+      expect(heard.frames).to.eql(['a', 'b']);
+      chunk('lf\n');
+      expect(heard.frames).to.eql(['a', 'b', 'half']);
+    });
+
+    it('waits for demand of its own, and holds what there is until then [S6]', async () => {
+      const { main, line, adopt } = tapped();
+      line.chunk('a\nb\n');
+      adopt();
+      await turn();
+      expect([main.receiver.heldBytes, line.link.paused]).to.eql([4, true]);
+      const heard = hear(main.receiver.inbound);
+      await turn();
+      expect([heard.frames, line.link.paused]).to.eql([['a', 'b'], false]); // prettier-ignore
+    });
+
+    it('takes over the subscribers of the connection and of the other, with their holds', async () => {
+      const { main, tap, line, adopt, chunk } = tapped();
+      const heard = [hear(tap.framesOf(line.intake)), hear(tap.inbound)];
+      await turn();
+      line.chunk('a\n');
+      const release = tap.gate.hold();
+      line.chunk('b\n');
+      adopt();
+      heard.push(hear(main.receiver.inbound));
+      await turn();
+      chunk('c\n');
+      expect(heard.map(({ frames }) => frames)).to.eql([['a'], ['a'], []]);
+      release();
+      await turn();
+      expect(heard.map(({ frames }) => frames)).to.eql([['a', 'b', 'c'], ['a', 'b', 'c'], ['b', 'c']]); // prettier-ignore
+      for (const { subscription } of heard) subscription.unsubscribe();
+      expect([main.receiver.gate.subscribers, main.receiver.gate.open]).to.eql([0, false]);
+    });
+
+    it('puts it behind what a dead connection has left [S6]', async () => {
+      const { main, line, adopt, chunk } = tapped();
+      const dead = main.open();
+      dead.chunk('old\n');
+      dead.over();
+      line.chunk('new\n');
+      adopt();
+      chunk('newer\n');
+      const heard = hear(main.receiver.inbound);
+      await turn();
+      expect(heard.frames).to.eql(['old', 'new', 'newer']);
+    });
+
+    it('keeps its hands off the dead connection’s rest until then, and lets others have it [S6]', async () => {
+      const { main, tap, line } = tapped();
+      const dead = main.open();
+      dead.chunk('old\n');
+      dead.over();
+      const handshake = hear(tap.inbound);
+      const heard = hear(main.receiver.inbound);
+      await turn();
+      line.chunk('reply\n');
+      expect([handshake.frames, heard.frames]).to.eql([['reply'], ['old']]);
+    });
+
+    it('emits first what was given back, in its order [S6]', async () => {
+      const { main, tap, line, adopt } = tapped();
+      const ahead = hear(tap.inbound);
+      await turn();
+      line.chunk('reply\na\nb\n');
+      ahead.subscription.unsubscribe();
+      tap.giveBack(unused(['a', line.intake], ['b', line.intake]));
+      line.chunk('c\n');
+      adopt();
+      const heard = hear(main.receiver.inbound);
+      await turn();
+      expect(heard.frames).to.eql(['a', 'b', 'c']);
+    });
+
+    it('within a frame lets that frame arrive first, everywhere [S1]', async () => {
+      const { main, tap, line, adopt } = tapped();
+      const order: string[] = [];
+      hear(main.receiver.inbound, (frame) => order.push(`main ${frame}`));
+      hear(tap.inbound, (frame, { subscription }) => {
+        order.push(`<${frame}`);
+        subscription.unsubscribe();
+        adopt();
+        order.push(`${frame}>`);
+      });
+      hear(tap.inbound, (frame) => order.push(`other ${frame}`));
+      await turn();
+      line.chunk('a\nb\n');
+      await turn();
+      expect(order).to.eql(['<a', 'a>', 'other a', 'main b', 'other b']);
+    });
+
+    it('within a frame of lent memory keeps what was not taken', async () => {
+      const { main, tap, line, adopt } = tapped();
+      line.link.lend();
+      line.link.listen({
+        chunk: (chunk, keep) => tap.chunk(line.intake, chunk, keep),
+        fin: () => {},
+        lost: () => {},
+      });
+      const heard = hear(main.receiver.inbound);
+      hear(tap.inbound, (_, { subscription }) => {
+        subscription.unsubscribe();
+        adopt();
+      });
+      await turn();
+      line.link.chunk('reply\na\nb\nhal');
+      await turn();
+      main.receiver.chunk(line.intake, Buffer.from('f\n'));
+      expect(heard.frames).to.eql(['a', 'b', 'half']);
+    });
+
+    it('of one that is over already delivers its rest, and completes its own', async () => {
+      const { main, tap, line, adopt } = tapped();
+      const own = hear(tap.framesOf(line.intake));
+      const release = tap.gate.hold();
+      line.chunk('a\nhal');
+      line.over();
+      adopt();
+      const heard = hear(main.receiver.inbound);
+      release();
+      await turn();
+      expect([heard.frames, own.frames, own.end]).to.eql([['a'], ['a'], 'completed']); // prettier-ignore
+      expect(main.reports.map(({ kind, epoch }) => [kind, epoch])).to.eql([['truncated', 1]]);
+    });
+
+    it('leaves the other nothing', async () => {
+      const { main, tap, line, adopt, chunk } = tapped();
+      const heard = hear(tap.inbound);
+      line.chunk('a\n');
+      adopt();
+      await turn();
+      chunk('b\n');
+      tap.discard();
+      chunk('c\n');
+      expect(heard.frames).to.eql(['a', 'b', 'c']);
+      expect([tap.heldBytes, tap.gate.open, main.receiver.gate.subscribers]).to.eql([0, false, 1]);
+    });
+
+    it('of one whose connection is over and read to its end leaves its subscribers nothing to wait for', async () => {
+      const { main, tap, line, adopt } = tapped();
+      const own = hear(tap.framesOf(line.intake));
+      await turn();
+      line.chunk('a\n');
+      line.over();
+      expect([own.frames, own.end]).to.eql([['a'], 'completed']); // prettier-ignore
+      adopt();
+      const next = main.open();
+      const heard = hear(main.receiver.inbound);
+      await turn();
+      next.chunk('b\n');
+      expect(heard.frames).to.eql(['b']);
+    });
+
+    it('of one without a connection changes nothing', async () => {
+      const { receiver, open } = made();
+      const line = open();
+      const heard = hear(receiver.inbound);
+      receiver.adopt(made().receiver);
+      await turn();
+      line.chunk('a\n');
+      expect(heard.frames).to.eql(['a']);
+    });
+  });
 });

@@ -55,6 +55,11 @@ describe('bad options', () => {
     'reconnect.initialDelay',
     'reconnect.maxDelay',
     'reconnect.stableAfter',
+    'idleTimeout',
+    'writeTimeout',
+    'endpointCooldown',
+    'heartbeat.interval',
+    'heartbeat.timeout',
   );
   const COUNTS = ['retryLimit', 'writeBuffer', 'writeBuffer.frames', 'writeBuffer.bytes', 'readBuffer', 'errorBuffer'];
   COUNTS.push('readBuffer.frames', 'readBuffer.bytes', 'reconnect.maxAttempts');
@@ -63,7 +68,9 @@ describe('bad options', () => {
 
   function configWith(option: string, value: unknown): TcpSocketConfig {
     const [group, name] = option.split('.') as [string, string | undefined];
-    return { host, port: 1, [group]: name === undefined ? value : { [name]: value } };
+    const place = group === 'endpointCooldown' ? { endpoints: [{ host, port: 1 }] } : { host, port: 1 };
+    const beside = group === 'heartbeat' ? { interval: 1, timeout: 1 } : {};
+    return { ...place, [group]: name === undefined ? value : { ...beside, [name]: value } };
   }
 
   for (const option of [...TIMERS, ...COUNTS, ...RATIOS]) {
@@ -117,14 +124,53 @@ describe('bad options', () => {
     ['a lookup that is no function', { host, port: 1, socket: { lookup: 'dns' } }, /`socket.lookup` must be/],
     ['a localPort that is none', { host, port: 1, socket: { localPort: 70_000 } }, /`socket.localPort` must be/],
     ['a retryable that is no function', { host, port: 1, reconnect: { retryable: true } }, /`reconnect.retryable`/],
+    ['tls: false', { host, port: 1, tls: false }, /`tls` must be true, an object or a function, got false/],
+    ['an unknown TLS option', { host, port: 1, tls: { certificate: 1 } }, /`certificate` is not an option of tls/],
+    ['a TLS option of net', { host, port: 1, tls: { host: 'evil' } }, /`host` is not an option of tls: .*beside/],
+    ['a timeout of TLS', { host, port: 1, tls: { timeout: 1 } }, /`timeout` is not .* of tls: .*`connectTimeout`/],
+    ['a stream of TLS', { host, port: 1, tls: { socket: new PassThrough() } }, /`socket` is not .* of tls: .*`dial`/],
+    ['an empty servername', { host, port: 1, tls: { servername: '' } }, /`tls.servername` must be/],
+    [
+      'a check of the identity that is no function',
+      { host, port: 1, tls: { checkServerIdentity: false } },
+      /`tls.checkServerIdentity` must be a function, got false/,
+    ],
+    ['endpoints beside a host', { host, endpoints: [{ port: 1 }] }, /`endpoints` excludes `host`/],
+    ['endpoints that are none', { endpoints: 'db:1,db:2' }, /`endpoints` must be a list of endpoints.*"db:1,db:2"/],
+    ['no endpoint at all', { endpoints: [] }, /`endpoints` must be a list of at least one/],
+    ['a bad port of an endpoint', { endpoints: [{ port: 1 }, { port: 0 }] }, /`endpoints\[1\].port` must be.*0/],
+    ['an unknown name in an endpoint', { endpoints: [{ hots: 'x', port: 1 }] }, /`hots` .*endpoints\[0\].*`host`/],
+    ['a cooldown without endpoints', { host, port: 1, endpointCooldown: 1 }, /`endpointCooldown` needs `endpoints`/],
+    [
+      'an allowAddress that is no function',
+      { host, port: 1, allowAddress: [host] },
+      /`allowAddress` must be a function/,
+    ],
+    ['a handshake that is no function', { host, port: 1, handshake: 'hi' }, /`handshake` must be a function, got "hi"/],
+    ['a heartbeat as a number', { host, port: 1, heartbeat: 1_000 }, /`heartbeat` must be an object, got 1000/],
+    ['a heartbeat without its timeout', { host, port: 1, heartbeat: { interval: 1 } }, /`heartbeat.timeout` must be/],
+    [
+      'a heartbeat that no timer can keep',
+      { host, port: 1, heartbeat: { interval: 2 ** 30, timeout: 2 ** 30 } },
+      /`heartbeat` must be .* at most 2147483647 ms together, got 2147483648/,
+    ],
+    [
+      'a heartbeat message that is no function',
+      { host, port: 1, heartbeat: { interval: 1, timeout: 1, message: 'PING' } },
+      /`heartbeat.message` must be a function, got "PING"/,
+    ],
+    [
+      'an allowHalfOpen that is none',
+      { host, port: 1, socket: { allowHalfOpen: 1 } },
+      /`socket.allowHalfOpen` must be/,
+    ],
+    ['an unref that is none', { host, port: 1, socket: { unref: 'yes' } }, /`socket.unref` must be true or false/],
+    ['a TCP option of a path', { path: '/x', socket: { noDelay: true } }, /`socket.noDelay` .* excludes `path`/],
     ['null', null, /must be an object, got null/],
     ['nothing', undefined, /must be an object/],
     ['a string', 'localhost:80', /must be an object/],
     ['an array', [host, 1], /must be an object, got an array/],
   ];
-  for (const later of ['tls', 'endpoints', 'handshake', 'heartbeat', 'idleTimeout', 'writeTimeout']) {
-    wrong.push([`${later}, which comes later`, { host, port: 1, [later]: 1 }, new RegExp(`\`${later}\``)]);
-  }
   for (const [what, config, message] of wrong) {
     it(`refuses ${what}`, () => {
       expect(refusal(() => tcpSocket(config as TcpSocketConfig))).to.match(message);
@@ -135,6 +181,9 @@ describe('bad options', () => {
     expect(refusal(() => connection({ host, port: 0 }))).to.match(/`port`/);
     expect(refusal(() => connection({ host, port: 1, retryLimit: 5 } as never))).to.match(/`retryLimit` .*connection/);
     expect(refusal(() => connection({} as never))).to.match(/needs/);
+    expect(refusal(() => connection({ host, port: 1, tls: { port: 1 } }))).to.match(/`port` .*tls/);
+    expect(refusal(() => connection({ endpoints: [{ port: 0 }] }))).to.match(/`endpoints\[0\].port`/);
+    expect(refusal(() => connection({ host, port: 1, writeTimeout: -1 }))).to.match(/`writeTimeout`/);
     expect(refusal(() => reconnect({ factor: 0 }))).to.match(/`reconnect.factor`/);
   });
 
@@ -145,6 +194,20 @@ describe('bad options', () => {
     expect(refusal(() => tcpServer({ hots: host } as never))).to.match(/`host`/);
     expect(refusal(() => tcpServer({ host: '' }))).to.match(/`host`/);
     expect(refusal(() => tcpServer(null as never))).to.match(/object/);
+    expect(refusal(() => tcpServer({ tls: true as never }))).to.match(
+      /`tls` must be an object or a function, got true/,
+    );
+    expect(refusal(() => tcpServer({ tls: {} }))).to.match(/`tls` must be an object with `key` and `cert`/);
+    expect(refusal(() => tcpServer({ tls: { cert: 'x', host } as never }))).to.match(/`host` .* tls: give it beside/);
+    expect(refusal(() => tcpServer({ handshakeTimeout: 0 }))).to.match(/`handshakeTimeout` must be a number from 1 /);
+    expect(refusal(() => tcpServer({ maxConnections: 0 }))).to.match(/`maxConnections` must be a whole number from 1 /);
+    expect(refusal(() => tcpServer({ handshake: 1 as never }))).to.match(/`handshake` must be a function/);
+    expect(refusal(() => tcpServer({ heartbeat: { interval: 1 } as never }))).to.match(/`heartbeat.timeout`/);
+    expect(refusal(() => tcpServer({ idleTimeout: 2 ** 31 }))).to.match(/`idleTimeout`/);
+    expect(refusal(() => tcpServer({ writeTimeout: NaN }))).to.match(/`writeTimeout`/);
+    expect(refusal(() => tcpServer({ endpoints: [] } as never))).to.match(/`endpoints` is not an option of tcpServer/);
+    expect(refusal(() => echoServer({ handshake: () => [] } as never))).to.match(/`handshake` .* echoServer/);
+    expect(refusal(() => echoServer({ heartbeat: { interval: 1, timeout: 1 } } as never))).to.match(/`heartbeat`/);
     expect(refusal(() => echoServer({ closeAfterReply: 'yes' as never }))).to.match(/`closeAfterReply`/);
     expect(refusal(() => echoServer({ codec: lines() } as never))).to.match(/`codec`/);
   });
@@ -173,12 +236,18 @@ describe('bad options', () => {
 
   it('leaves the config as it is, and does not look at it again', async () => {
     const server = await listen(sink);
-    const config = { host, port: server.port, reconnect: { initialDelay: 1 }, writeBuffer: { frames: 2 }, socket: {} };
+    const config = {
+      ...{ endpoints: [{ host, port: server.port }], heartbeat: { interval: 60_000, timeout: 60_000 } },
+      ...{ reconnect: { initialDelay: 1 }, writeBuffer: { frames: 2 }, socket: {} },
+    };
     const copy = structuredClone(config);
     const socket = kept(tcpSocket(Object.freeze(config)));
     expect(config).to.deep.equal(copy);
     config.reconnect.initialDelay = NaN;
     config.writeBuffer.frames = 0;
+    config.heartbeat.interval = NaN;
+    config.endpoints[0]!.port = 0;
+    config.endpoints.length = 0;
     await socket.write('x');
     (await server.socket(0)).destroy();
     await tape(socket.connections).first(({ epoch }) => epoch === 2);
@@ -187,7 +256,8 @@ describe('bad options', () => {
 
   it('takes undefined as not given', async () => {
     const names =
-      'path dial codec readBuffer writeBuffer connectTimeout endTimeout socket reconnect retryLimit overflow errorBuffer settle lazyConnect signal name';
+      'path dial codec readBuffer writeBuffer connectTimeout endTimeout socket reconnect retryLimit overflow errorBuffer settle ' +
+      'lazyConnect signal name endpoints endpointCooldown allowAddress tls handshake heartbeat idleTimeout writeTimeout';
     const config = Object.fromEntries(names.split(' ').map((name) => [name, undefined]));
     const server = await listen(sink);
     const socket = kept(tcpSocket({ ...config, host, port: server.port }));
@@ -331,6 +401,18 @@ describe('a polluted Object.prototype', () => {
     retryLimit: 'x',
     maxFrameLength: 1,
     exclusive: true,
+    tls: true,
+    endpoints: [{ host: '203.0.113.1', port: 9 }],
+    allowAddress: () => false,
+    handshake: () => new Promise(() => undefined),
+    heartbeat: { interval: 1, timeout: 1 },
+    idleTimeout: 1,
+    writeTimeout: 1,
+    connectTimeout: 1,
+    handshakeTimeout: 1,
+    maxConnections: 1,
+    unref: true,
+    allowHalfOpen: false,
   };
   for (const [name, value] of Object.entries(pollutions)) {
     it(`with a \`${name}\` redirects nothing, neither the socket nor the server [S9]`, async () => {

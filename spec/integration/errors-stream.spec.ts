@@ -5,11 +5,13 @@ import {
   ConnectError,
   ConnectionLostError,
   FrameError,
+  IdleTimeoutError,
   lines,
   OverflowError,
   ReconnectLimitError,
   tcpSocket,
   TcpError,
+  TlsError,
   type WriteError,
   type Codec,
 } from '../../lib/index.js';
@@ -96,6 +98,78 @@ describe('errors', () => {
     expect(inbound.values).to.deep.equal(['good', 'again']);
     expect(errors.values).to.have.length(1);
     expect(errors.values[0]).to.be.instanceOf(FrameError).and.to.include({ kind: 'too-large', epoch: 1 });
+  });
+
+  it('tells only the reason for a drop of ours: a peer that is silent [S9]', async () => {
+    const server = await listen();
+    const socket = kept(tcpSocket({ host, port: server.port, idleTimeout: 1, ...soon }));
+    const [errors, statuses] = [tape(socket.errors), tape(socket.status)];
+    socket.inbound.subscribe();
+    await errors.at(1);
+    for (const [i, error] of errors.values.entries()) {
+      const endpoint = { host, port: server.port };
+      expect(error)
+        .to.be.instanceOf(IdleTimeoutError)
+        .and.to.deep.include({ epoch: i + 1, endpoint });
+    }
+    const backoff = await statuses.first(({ type }) => type === 'backoff');
+    expect(backoff).to.have.property('cause', errors.values[0]);
+  });
+
+  it('tells one ConnectError a handshake that fails, with what it failed with, and nothing of the link [S9]', async () => {
+    const server = await listen(sink);
+    const refusals = [new Error('mine'), 'mine', undefined];
+    let asked = 0;
+    const handshake = (): Promise<unknown> => Promise.reject(refusals[asked++] as Error);
+    const reconnect = { ...soon.reconnect, maxAttempts: 2 };
+    const socket = kept(tcpSocket({ host, port: server.port, handshake, settle: 0, reconnect }));
+    const errors = tape(socket.errors);
+    const written = outcome(socket.write('waits'));
+    await errors.end;
+    const [first, second, third, ...rest] = errors.values;
+    for (const error of [first, second, third]) {
+      expect(error).to.be.instanceOf(ConnectError).and.to.include({ phase: 'handshake' });
+      expect(error?.endpoint).to.deep.equal({ host, port: server.port });
+    }
+    expect(first?.cause).to.equal(refusals[0]);
+    expect(rest.map(({ code }) => code)).to.deep.equal(['TCP_WRITE', 'TCP_RECONNECT_LIMIT']);
+    expect(await written).to.equal(rest[0]);
+    expect(socket.stats()).to.include({ dials: 3, framesWritten: 0 });
+  });
+
+  it('tells each failed dial with the endpoint that it went to [S9]', async () => {
+    const endpoints = [
+      { host, port: await deadPort() },
+      { host, port: await deadPort() },
+    ];
+    const socket = kept(tcpSocket({ endpoints, ...soon }));
+    const errors = tape(socket.errors);
+    await errors.at(2);
+    const [a, b] = endpoints;
+    expect(errors.values.slice(0, 3).map(({ endpoint }) => endpoint)).to.deep.equal([a, b, a]);
+  });
+
+  it('tells one TlsError where the peer speaks no TLS, which ends the socket and so is what inbound errors with [S9][S8]', async () => {
+    const server = await listen((peer) => peer.end('220 hello\r\n'));
+    const socket = kept(tcpSocket({ host, port: server.port, tls: true, ...soon }));
+    const [errors, inbound] = [tape(socket.errors), tape(socket.inbound)];
+    await errors.end;
+    expect(errors.values).to.have.length(1);
+    expect(errors.values[0]).to.be.instanceOf(TlsError).and.to.include({ opened: false, epoch: 0 });
+    expect(inbound.error).to.equal(errors.values[0]);
+    expect(tape(socket.status).values).to.deep.equal([{ type: 'closed', cause: errors.values[0] }]);
+  });
+
+  it('tells options that `tls` answers and that are wrong as a ConnectError of the phase config, by default once [S9][S8]', async () => {
+    const server = await listen(sink);
+    const tls = (): never => ({ cret: 'x' }) as never;
+    const socket = kept(tcpSocket({ host, port: server.port, tls, ...soon }));
+    const errors = tape(socket.errors);
+    await errors.end;
+    expect(errors.values).to.have.length(1);
+    expect(errors.values[0]).to.be.instanceOf(ConnectError).and.to.include({ phase: 'config' });
+    expect(String(errors.values[0]?.cause)).to.match(/`cret` is not an option of tls; did you mean `cert`/);
+    expect(server.sockets).to.have.length(0);
   });
 
   it('tells one error a message that cannot be encoded; its neighbours are written [S9][S3]', async () => {

@@ -1,17 +1,19 @@
+import * as diagnosticsChannel from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import type * as net from 'node:net';
 import type { Duplex } from 'node:stream';
 import { inspect } from 'node:util';
 import { expect } from 'chai';
 import { firstValueFrom } from 'rxjs';
-import { ConnectError, ConnectTimeoutError, tcpSocket } from '../../lib/index.js';
+import { ConnectError, ConnectTimeoutError, tcpSocket, TlsError } from '../../lib/index.js';
 import { httpConnectDial, ProxyError, socksDial, type ProxyDial } from '../../lib/proxy.js';
 import { certificates } from '../support/certificates.js';
-import { kept, leavesNothingOpen, outcome, turns } from '../support/fixture.js';
+import { atEnd, kept, leavesNothingOpen, outcome, turns } from '../support/fixture.js';
 import { stillAlive, until } from '../support/leaks.js';
 import { drip, httpProxy, pour, socksProxy, type Plan, type TestProxy } from '../support/proxy-servers.js';
 import { deadPort, echo, listen, record } from '../support/servers.js';
 import { tape } from '../support/tape.js';
+import { listenTls } from '../support/tls-servers.js';
 
 const host = '127.0.0.1';
 const SECRET = 'open sesame';
@@ -170,6 +172,21 @@ for (const { name, open, dial } of KINDS) {
       expect(answer.bytes.equals(bytes)).to.be.true;
     });
 
+    it('carries TLS with the target, whose certificate is for the name beyond the proxy', async () => {
+      const { ca, server: identity } = await certificates();
+      const [server, proxy] = [await listenTls(identity, echo), await open()];
+      const dialled = await dial(proxy.port);
+      const socket = kept(tcpSocket({ host: 'localhost', port: server.port, tls: { ca }, dial: dialled }));
+      await socket.write('hello');
+      expect(String(await firstValueFrom(socket.inbound))).to.equal('hello');
+      expect(server.names).to.eql(['localhost']);
+      await socket.end();
+      const other = kept(tcpSocket({ host: 'target.test', port: server.port, tls: { ca }, dial: dialled }));
+      const inbound = tape(other.inbound);
+      await inbound.end;
+      expect(inbound.error).to.be.instanceOf(TlsError);
+    });
+
     it('dials through the proxy again after a drop, and loses no message', async () => {
       const [server, proxy] = [await listen(echo), await open()];
       const reconnect = { initialDelay: 1, maxDelay: 1 };
@@ -238,7 +255,9 @@ for (const { name, open, dial } of KINDS) {
     });
 
     it('does not wait for a proxy that is not there, nor for one whose name nobody knows', async () => {
-      expect(blame(await failure(await dial(await deadPort())))).to.equal('proxy ECONNREFUSED');
+      const refused = await failure(await dial(await deadPort()));
+      expect(blame(refused)).to.equal('proxy ECONNREFUSED');
+      expect(refused.cause).to.include({ code: 'ECONNREFUSED', syscall: 'connect' });
       const unknown = await failure(await dial(1, { host: 'no.such.name.invalid' }));
       expect(unknown.origin).to.equal('proxy');
       expect(unknown.code).to.be.oneOf(['ENOTFOUND', 'EAI_AGAIN']);
@@ -285,14 +304,16 @@ for (const { name, open, dial } of KINDS) {
     for (const index of name === 'SOCKS 5' ? [0, 1] : [0]) {
       it(`falls to connectTimeout while the proxy is silent instead of its reply ${index} (D15, F5)`, async () => {
         const server = await listen(echo);
-        const say: Plan['say'] = (socket, reply, i) => void (i < index && socket.write(reply));
+        const say: Plan['say'] = (socket, reply, i) => {
+          if (i < index) socket.write(reply);
+        };
         const proxy = await open({ say });
         const config = { host: 'target.test', port: server.port, reconnect: false, connectTimeout: 50 } as const;
         const socket = kept(tcpSocket({ ...config, dial: await dial(proxy.port) }));
         const inbound = tape(socket.inbound);
         await inbound.end;
         expect(inbound.error).to.be.instanceOf(ConnectTimeoutError);
-        expect(await until(() => proxy.sockets[0]!.destroyed || proxy.sockets[0]!.readableEnded)).to.be.true;
+        expect(await until(() => proxy.sockets.every((raw) => raw.destroyed || raw.readableEnded))).to.be.true;
       });
     }
 
@@ -322,11 +343,15 @@ for (const { name, open, dial } of KINDS) {
     it('does not connect when the attempt is given up before it begins (D36)', async () => {
       const proxy = await open();
       const reason = new Error('never mind');
+      const made: unknown[] = [];
+      const hear = (socket: unknown): void => void made.push(socket);
+      diagnosticsChannel.subscribe('net.client.socket', hear);
+      atEnd(() => diagnosticsChannel.unsubscribe('net.client.socket', hear));
       expect(
         await outcome((await dial(proxy.port))({ host: 'target.test', port: 1 }, AbortSignal.abort(reason))),
       ).to.equal(reason);
       await turns(50);
-      expect(proxy.sockets).to.eql([]);
+      expect(made).to.eql([]);
     });
 
     it('takes itself for refused when it has connected to itself (D37, F20)', async () => {

@@ -56,7 +56,8 @@ export async function socksProxy(plan: Plan = {}): Promise<TestProxy> {
 export async function httpProxy(plan: Plan = {}, identity?: Pair): Promise<TestProxy> {
   const asked: Asked[] = [];
   const sockets: net.Socket[] = [];
-  const server = identity === undefined ? http.createServer() : https.createServer({ ...identity, allowHalfOpen: true });
+  const server =
+    identity === undefined ? http.createServer() : https.createServer({ ...identity, allowHalfOpen: true });
   server.on('connection', (socket: net.Socket) => {
     socket.on('error', () => undefined);
     sockets.push(socket);
@@ -110,7 +111,10 @@ async function serveSocks(socket: net.Socket, plan: Plan, asked: Asked[]): Promi
   const number = version === 4 ? (plan.refuse ?? 90) : (plan.refuse ?? 0);
   const reply = version === 4 ? [0, number, 0, 0, 0, 0, 0, 0] : [5, number, 0, 1, 0, 0, 0, 0, 0, 0];
   const answer = (): void => say(Buffer.concat([Buffer.from(reply), Buffer.from(plan.behind ?? '')]));
-  if (plan.refuse !== undefined) { answer(); return; }
+  if (plan.refuse !== undefined) {
+    answer();
+    return;
+  }
   relay(socket, request.port, answer, () => say(Buffer.from([5, 5, 0, 1, 0, 0, 0, 0, 0, 0])));
 }
 
