@@ -20,7 +20,7 @@ export interface StreamConfig<In = Buffer, Out = Bytes> {
    */
   readonly handshake?: (connection: Connection<In, Out>) => ObservableInput<unknown>;
   /** Asks a silent peer for a sign of life, and drops the connection without one. */
-  readonly heartbeat?: HeartbeatConfig<Out>;
+  readonly heartbeat?: HeartbeatConfig<NoInfer<Out>>; // what a message is, is for the codec to say
   /** Milliseconds without a byte from the peer after which the connection is dropped, while somebody wants to read; 0 is never. @default 0 */
   readonly idleTimeout?: number;
   /** Milliseconds in which the kernel takes nothing of what is being written after which the connection is dropped; 0 is never. @default 0 */
@@ -40,7 +40,10 @@ export interface StreamConfig<In = Buffer, Out = Bytes> {
 export interface HeartbeatConfig<Out> {
   /** Milliseconds between two messages. */
   readonly interval: number;
-  /** Milliseconds that the peer may then stay silent: after `interval + timeout` without a byte the connection is dropped, while somebody wants to read. */
+  /**
+   * Milliseconds that the peer may then stay silent: after `interval + timeout` without a byte the connection is dropped, while somebody wants to read.
+   * Both together may be 2,147,483,647 at most.
+   */
   readonly timeout: number;
   /** Makes the message. Without it nothing is written: a peer that speaks by itself is listened to. */
   readonly message?: () => Out;

@@ -25,7 +25,7 @@ export class ConfigError extends TcpErrorBase {
 }
 
 /**
- * A dial failed. `phase` tells how far it came; `config` means that Node or `dial` refused its arguments. It comes on `errors` for each failed
+ * A dial failed. `phase` tells how far it came; `tls` means that the network ended it there, `config` that Node or `dial` refused its arguments. It comes on `errors` for each failed
  * dial, ends `inbound` when no other follows, errors `connection()`, and rejects the `listening` of a server that cannot listen.
  *
  * @example
@@ -49,7 +49,10 @@ export class ConnectError extends TcpErrorBase {
   }
 }
 
-/** A dial, from lookup to open, took longer than `connectTimeout`. It comes where a {@link ConnectError} would. */
+/**
+ * A dial, from lookup to open, took longer than `connectTimeout`, or a client of a server longer than `handshakeTimeout` for TLS and handshake. It
+ * comes where a {@link ConnectError} would.
+ */
 export class ConnectTimeoutError extends TcpErrorBase {
   static {
     nameErrors(this, 'ConnectTimeoutError');
@@ -131,7 +134,10 @@ export class ConnectionLostError extends TcpErrorBase implements ConnectionFacts
   }
 }
 
-/** The peer was silent for longer than `idleTimeout` or the heartbeat allow, and its connection is dropped; the socket then dials again. */
+/**
+ * The peer was silent for longer than `idleTimeout` or the heartbeat allow, while somebody wanted to read, and its connection is dropped; the socket then
+ * dials again.
+ */
 export class IdleTimeoutError extends TcpErrorBase {
   static {
     nameErrors(this, 'IdleTimeoutError');
@@ -143,7 +149,10 @@ export class IdleTimeoutError extends TcpErrorBase {
   }
 }
 
-/** A write made no progress for longer than `writeTimeout`, and its connection is dropped; the socket then dials again. */
+/**
+ * The kernel took nothing of what was being written for longer than `writeTimeout`, and the connection is dropped; the socket then dials again and writes
+ * what was in flight anew, within `retryLimit`.
+ */
 export class WriteStallError extends TcpErrorBase {
   static {
     nameErrors(this, 'WriteStallError');

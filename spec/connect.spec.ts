@@ -110,6 +110,71 @@ describe('liveOver', () => {
   });
 });
 
+describe('liveOver with a handshake', () => {
+  function opened(handshake: NonNullable<OpeningConfig<string, string>['config']['handshake']>) {
+    const [dialled, link] = [new Subject<Link>(), fakeLink()];
+    const [failures, told]: [TcpError[], Ending[]] = [[], []];
+    const lived: Lived = { connections: [], error: undefined, completed: false };
+    const subscription = liveOver<string, string>(dialled, {
+      ...opening((how) => (told.push(how), how.lost)), // prettier-ignore
+      config: { ...config().config, handshake },
+      epoch: () => 7,
+      failed: (error) => failures.push(error),
+    }).subscribe({
+      next: (made) => lived.connections.push(made),
+      error: (error: TcpError) => (lived.error = error),
+    });
+    return { dialled, link, failures, told, lived, subscription };
+  }
+
+  it('emits the connection when it is done, and not before', () => {
+    const done = new Subject<void>();
+    const { dialled, link, lived, failures, told, subscription } = opened(() => done);
+    dialled.next(link);
+    expect(lived.connections).to.eql([]);
+    done.complete();
+    expect(lived.connections.map((made) => made.link)).to.eql([link]);
+    link.lost();
+    expect([told.length, failures.length]).to.eql([1, 0]);
+    expect(lived.error).to.equal(told[0]!.lost);
+    subscription.unsubscribe();
+  });
+
+  it('errors with what went wrong in it, once, and destroys the link', () => {
+    const mine = new Error('mine');
+    const done = new Subject<void>();
+    const { dialled, link, lived, failures, told } = opened(() => done);
+    dialled.next(link);
+    done.error(mine);
+    expect(lived.error).to.be.instanceOf(ConnectError).and.to.include({ phase: 'handshake', epoch: 7, cause: mine });
+    expect([failures, told, link.destroyed, dialled.observed]).to.eql([[lived.error], [], true, false]);
+  });
+
+  it('errors when its connection is lost meanwhile, with that as the cause', () => {
+    const { dialled, link, lived, failures, told } = opened(() => new Subject());
+    dialled.next(link);
+    link.lost(new Error('reset'));
+    expect(lived.error).to.be.instanceOf(ConnectError).and.to.include({ phase: 'handshake' });
+    expect(lived.error?.cause).to.be.instanceOf(ConnectionLostError);
+    expect([failures, told]).to.eql([[lived.error], []]);
+  });
+
+  it('tells of a failed dial in the same way', () => {
+    const { dialled, failures, lived } = opened(() => new Subject());
+    const error = new ConnectError('connect', {});
+    dialled.error(error);
+    expect([failures, lived.error]).to.eql([[error], error]);
+  });
+
+  it('unsubscribed gives it up, destroys the link, and tells nothing', () => {
+    let gone = 0;
+    const { dialled, link, subscription, failures, lived, told } = opened(() => new Observable(() => () => gone++));
+    dialled.next(link);
+    subscription.unsubscribe();
+    expect([gone, link.destroyed, failures, told, lived.error]).to.eql([1, true, [], [], undefined]);
+  });
+});
+
 describe('connection', () => {
   let before: string[];
   beforeEach(() => {

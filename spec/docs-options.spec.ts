@@ -14,6 +14,8 @@ import { connection } from '../lib/connect.js';
 import { echoServer } from '../lib/echo-server.js';
 import { ConfigError } from '../lib/errors.js';
 import { resolveConfig, resolveReconnect, resolveSocketOptions } from '../lib/resolve-config.js';
+import { resolveServer } from '../lib/resolve-server.js';
+import { clientOptions, serverOptions } from '../lib/resolve-tls.js';
 import { tcpServer } from '../lib/tcp-server.js';
 import { tcpSocket } from '../lib/tcp-socket.js';
 
@@ -64,17 +66,39 @@ interface Taker {
 /** It checks what it is given all the same. */
 const closed = tcpSocket({ port: 1, lazyConnect: true });
 closed.destroy();
+const beats = { interval: 1, timeout: 1 };
 const functions = { decode: String, encode: String };
+
+/** Options that are right but for these. */
+function right(options: object): object {
+  if ('endpointCooldown' in options) return { endpoints: [{ port: 1 }], ...options };
+  return 'endpoints' in options ? options : { port: 1, ...options };
+}
+
+/** The words of the library's source: the name of an option is one of them. */
+function wordsOfLib(): Set<string> {
+  const files = readdirSync(`${ROOT}lib`, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
+  return new Set(files.flatMap((file) => readFileSync(`${ROOT}lib/${file}`, 'utf8').match(/[A-Za-z]+/g) ?? []));
+}
+
+/** The options among these words: what is not refused as unknown is known. */
+function knownTo(take: (options: object) => unknown, words: Iterable<string>, wrong: object = {}): string[] {
+  return [...words].filter(
+    (word) => !refusal(() => take({ [word]: undefined, ...wrong })).includes('is not an option of'),
+  );
+}
 
 /** Who takes the options of each table, in the order of the page. */
 const TABLES: readonly (readonly Taker[])[] = [
   [
-    { name: 'tcpSocket', take: (options) => resolveConfig({ port: 1, ...options }) },
-    { name: 'connection', take: (options) => connection({ port: 1, ...options }) },
+    { name: 'tcpSocket', take: (options) => resolveConfig(right(options)) },
+    { name: 'connection', take: (options) => connection(right(options)) },
   ],
   [{ name: 'tcpSocket', take: (options) => resolveConfig({ port: 1, ...options }) }],
   [{ name: 'readBuffer', take: (options) => resolveConfig({ port: 1, readBuffer: options }) }],
   [{ name: 'writeBuffer', take: (options) => resolveConfig({ port: 1, writeBuffer: options }) }],
+  [{ name: 'endpoints', take: (options) => resolveConfig({ endpoints: [{ port: 1, ...options }] }) }],
+  [{ name: 'heartbeat', take: (options) => resolveConfig({ port: 1, heartbeat: { ...beats, ...options } }) }],
   [{ name: 'reconnect', take: (options) => resolveReconnect(options) }],
   [{ name: 'socket', take: (options) => resolveSocketOptions(options) }],
   [{ name: 'write', take: (options) => closed.write('', options), wrong: { retryLimit: -1 } }],
@@ -94,29 +118,25 @@ const TABLES: readonly (readonly Taker[])[] = [
 ];
 
 describe('docs/options.md', () => {
-  const tables = tablesOf(readFileSync(`${ROOT}docs/options.md`, 'utf8'));
+  const page = readFileSync(`${ROOT}docs/options.md`, 'utf8');
+  const tables = tablesOf(page);
   const rows = TABLES.flatMap((takers, i) => takers.map((taker) => ({ taker, rows: tables[i] ?? [] })));
   const documented = new Map<string, string[]>();
   for (const { taker, rows: own } of rows) {
     documented.set(taker.name, [...(documented.get(taker.name) ?? []), ...own.map(({ option }) => option)]);
   }
   // The page says so in a sentence.
-  documented.get('echoServer')?.push(...(documented.get('tcpServer') ?? []).filter((option) => option !== 'codec'));
+  const notEchoed = ['codec', 'handshake', 'heartbeat'];
+  documented
+    .get('echoServer')
+    ?.push(...(documented.get('tcpServer') ?? []).filter((name) => !notEchoed.includes(name)));
 
   it('has a table for each who takes options', () => expect(tables).to.have.lengthOf(TABLES.length));
 
   it('has every option that the library knows, and no other', () => {
-    // The name of an option is a word in the library's source: what is not refused as unknown is known.
-    const files = readdirSync(`${ROOT}lib`, { recursive: true, encoding: 'utf8' }).filter((file) =>
-      file.endsWith('.ts'),
-    );
-    const words = new Set(
-      files.flatMap((file) => readFileSync(`${ROOT}lib/${file}`, 'utf8').match(/[A-Za-z]+/g) ?? []),
-    );
+    const words = wordsOfLib();
     for (const { name, take, wrong } of new Map(rows.map(({ taker }) => [taker.name, taker])).values()) {
-      const known = [...words].filter(
-        (word) => !refusal(() => take({ [word]: undefined, ...wrong })).includes('is not an option of'),
-      );
+      const known = knownTo(take, words, wrong);
       expect(documented.get(name), `the options of ${name}`).to.have.members(known);
     }
   });
@@ -132,18 +152,41 @@ describe('docs/options.md', () => {
     });
   }
 
+  it('has every option of TLS that the library knows, on its side, and no other', () => {
+    const told = (whose: string): string[] =>
+      (new RegExp(`^\\| of ${whose} \\| (.*) \\|$`, 'm').exec(page)?.[1] ?? '').replaceAll('`', '').split(', ');
+    const words = wordsOfLib();
+    const client = knownTo(clientOptions, words);
+    const server = knownTo((options) => serverOptions({ key: '', cert: '', ...options }), words);
+    expect([...told('both ends'), ...told('a client')]).to.have.members(client);
+    expect([...told('both ends'), ...told('a server')]).to.have.members(server);
+  });
+
   it('says the defaults, as the library has them', () => {
     const config = resolveConfig({ port: 1 });
-    const resolved = { ...config, ...config.reconnect, ...config.socket, ...config.writeBuffer };
+    const endpointCooldown = resolveConfig({ endpoints: [{ port: 1 }] }).endpoints?.cooldown;
+    const parts = { ...config.reconnect, ...config.socket, ...config.writeBuffer, endpointCooldown };
+    const resolved = { ...config, ...parts };
     const plainDefaults = Object.entries(resolved).flatMap(([option, value]: [string, unknown]) =>
       /number|boolean|string/.test(typeof value) ? [[option, String(value)] as const] : [],
     );
     expect(plainDefaults).to.have.lengthOf.above(15);
     const said = new Map(
-      tables.slice(0, 6).flatMap((table) => table.map(({ option, byDefault }) => [option, byDefault])),
+      tables.slice(0, 8).flatMap((table) => table.map(({ option, byDefault }) => [option, byDefault])),
     );
     for (const [option, value] of plainDefaults) expect(said.get(option), option).to.equal(value);
     const ahead = (tables[2] ?? []).map(({ option, byDefault }) => [option, Number(byDefault)]);
     expect(Object.fromEntries(ahead)).to.deep.equal(config.readBuffer);
+  });
+
+  it('says the defaults of a server, as the library has them', () => {
+    const { socket, place, ...server } = resolveServer({});
+    const resolved: Readonly<Record<string, unknown>> = { ...server, ...place, ...socket };
+    const served = TABLES.flatMap(([taker], i) =>
+      (taker?.name ?? '').startsWith('tcpServer') ? (tables[i] ?? []) : [],
+    );
+    const plainOnes = served.filter(({ option }) => /number|boolean/.test(typeof resolved[option]));
+    expect(plainOnes).to.have.lengthOf.above(9);
+    for (const { option, byDefault } of plainOnes) expect(byDefault, option).to.equal(String(resolved[option]));
   });
 });

@@ -1,10 +1,20 @@
 import { expect } from 'chai';
 import { TestScheduler } from 'rxjs/testing';
-import { timer } from 'rxjs';
+import { Subject, timer } from 'rxjs';
 import { bytes } from '../lib/codec/bytes.js';
 import { lines } from '../lib/codec/lines.js';
 import type { Codec } from '../lib/codec/codec.js';
-import { ClosedError, ConnectionLostError, FrameError, IdleTimeoutError, OverflowError } from '../lib/errors.js';
+import type { Link } from '../lib/connection/link.js';
+import type { Upgrade } from '../lib/connection/upgrade.js';
+import {
+  ClosedError,
+  ConfigError,
+  ConnectionLostError,
+  FrameError,
+  IdleTimeoutError,
+  OverflowError,
+} from '../lib/errors.js';
+import { TlsError } from '../lib/errors.js';
 import { LiveConnection } from '../lib/framed.js';
 import type { Ending, LiveConfig } from '../lib/framed/live-config.js';
 import { Receiver } from '../lib/inbound/receive.js';
@@ -450,5 +460,152 @@ describe('LiveConnection', () => {
     });
     void connection.write('é');
     expect(link.writes[0]?.batch).to.eql(Buffer.from('é'));
+  });
+
+  describe('with a tap', () => {
+    function tapped({ upgrade, releases = true }: { upgrade?: Upgrade; releases?: boolean } = {}) {
+      const link = Object.assign(fakeLink(), releases && { release: () => link.raw });
+      const codec = lines();
+      const report = (): void => {};
+      const [receiver, tap] = [new Receiver<string>(codec, { report }), new Receiver<string>(codec, { report })];
+      const endings: Ending[] = [];
+      const connection = new LiveConnection<string, string>(link, {
+        config: { codec, readBuffer: READ_BUFFER, writeBuffer: { frames: 9, bytes: 900 }, endTimeout: 1000 },
+        ...{ receiver, tap, upgrade, counters: newCounters(), epoch: 4, ending: () => {} },
+        ended: (how) => endings.push(how),
+      });
+      const [own, all]: string[][] = [[], []];
+      receiver.inbound.subscribe((frame) => all!.push(frame));
+      return { connection, link, receiver, endings, own: own!, all: all! };
+    }
+
+    it('gives its frames to those alone who have the connection, until `join()` [S6]', async () => {
+      const { connection, link, own, all } = tapped();
+      connection.inbound.subscribe((frame) => own.push(frame));
+      await turn();
+      link.chunk('one\n');
+      expect([own, all]).to.eql([['one'], []]);
+      connection.join();
+      link.chunk('two\n');
+      await turn();
+      expect([own, all]).to.eql([['one', 'two'], ['two']]); // prettier-ignore
+    });
+
+    it('takes a hold along, and a `for await` gives back to whom the frames belong then', async () => {
+      const { connection, link, own, all } = tapped();
+      const release = connection.pause();
+      const loop = (async () => {
+        for await (const frame of connection) if (own.push(frame) === 1) break;
+      })();
+      link.chunk('one\ntwo\nthree\n');
+      await turn();
+      expect(own).to.eql([]);
+      release();
+      await loop;
+      expect(own).to.eql(['one']);
+      const again = connection.pause();
+      connection.join();
+      await turn();
+      expect(all).to.eql([]);
+      again();
+      await turn();
+      expect(all).to.eql(['two', 'three']);
+    });
+
+    it('that is over before `join()` leaves the socket nothing', async () => {
+      const { connection, link, receiver, all } = tapped();
+      link.chunk('one\n');
+      link.lost();
+      connection.join();
+      await turn();
+      expect([all, receiver.heldBytes]).to.eql([[], 0]);
+    });
+
+    describe('upgrade()', () => {
+      /** Upgrades that the spec plays. */
+      function upgrading(releases = true) {
+        const secure = new Subject<Link>();
+        const asked: unknown[][] = [];
+        const upgrade: Upgrade = (...given) => {
+          asked.push(given);
+          return secure;
+        };
+        return { ...tapped({ upgrade, releases }), secure, asked };
+      }
+
+      it('waits until what was written before has left, and then takes the stream from the link', async () => {
+        const { connection, link, asked } = upgrading();
+        const options = { servername: 'x' };
+        void connection.write('starttls');
+        void connection.upgrade(options);
+        await turn();
+        expect(asked).to.eql([]);
+        link.confirm();
+        await turn();
+        expect(asked).to.eql([[link.raw, options, { endpoint: link.endpoint, epoch: 4 }, undefined]]);
+      });
+
+      it('goes on over the new link: what came before it does not count, half a frame neither', async () => {
+        const { connection, link, secure, own } = upgrading();
+        link.chunk('evil\nev');
+        const upgraded = outcome(connection.upgrade());
+        await turn();
+        const above = fakeLink();
+        secure.next(above);
+        expect(await upgraded).to.equal('written');
+        expect(connection.raw).to.equal(above.raw);
+        connection.inbound.subscribe((frame) => own.push(frame));
+        await turn();
+        above.chunk('il\ngood\n');
+        void connection.write('hi');
+        expect([own, link.texts, above.texts]).to.eql([['il', 'good'], [], ['hi\n']]);
+        connection.destroy();
+        expect([above.destroyed, secure.observed]).to.eql([true, false]);
+      });
+
+      it('is for once, and for a handshake that is not over', async () => {
+        const { connection, secure, asked } = upgrading();
+        const first = outcome(connection.upgrade());
+        expect(await outcome(connection.upgrade())).to.be.instanceOf(ConfigError);
+        secure.next(fakeLink());
+        await turn();
+        secure.next(fakeLink());
+        expect(await first).to.equal('written');
+        expect(await outcome(connection.upgrade())).to.be.instanceOf(ConfigError);
+        expect(asked).to.have.length(1);
+        for (const late of [upgrading().connection, made().connection, tapped().connection]) {
+          late.join();
+          expect(await outcome(late.upgrade())).to.be.instanceOf(ConfigError);
+        }
+      });
+
+      it('that fails ends the connection for that reason', async () => {
+        const { connection, secure, endings } = upgrading();
+        const upgraded = outcome(connection.upgrade());
+        await turn();
+        const error = new TlsError({ cause: coded('ERR_SSL_WRONG_VERSION_NUMBER') });
+        secure.error(error);
+        expect(await upgraded).to.equal(error);
+        expect(endings.map(({ reason }) => reason)).to.eql([error]);
+      });
+
+      it('is given up with the connection, and rejects with its loss', async () => {
+        for (const early of [true, false]) {
+          const { connection, link, secure, endings, asked } = upgrading();
+          const upgraded = outcome(connection.upgrade());
+          if (!early) await turn();
+          connection.destroy();
+          expect(await upgraded).to.equal(endings[0]!.lost);
+          expect([secure.observed, link.destroyed, asked.length]).to.eql([false, true, early ? 0 : 1]);
+        }
+      });
+
+      it('is refused over a stream that can carry no other, and leaves no rejection alone [S9]', async () => {
+        const { connection } = upgrading(false);
+        expect(await outcome(connection.upgrade())).to.be.instanceOf(ConfigError);
+        connection.destroy();
+        await turn();
+      });
+    });
   });
 });

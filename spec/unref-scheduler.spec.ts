@@ -44,7 +44,7 @@ describe('unrefScheduler', () => {
     const states: unknown[] = [];
     const once = scheduled((state) => states.push(state), 1, 'state');
     const again = unrefScheduler.schedule<number>(
-      function (left = 0) {
+      function (left) {
         states.push(left);
         if (left > 0) this.schedule(left - 1, 1);
       },

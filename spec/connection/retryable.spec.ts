@@ -4,7 +4,7 @@ import { isRetryable } from '../../lib/connection/retryable.js';
 import { ClosedError, ConfigError, ConnectError, ConnectionLostError, ConnectTimeoutError } from '../../lib/errors.js';
 import { FrameError, IdleTimeoutError, RequestTimeoutError, TlsError, WriteError } from '../../lib/errors.js';
 import { WriteStallError } from '../../lib/errors.js';
-import type { ConnectionFacts, ConnectPhase, TcpError } from '../../lib/errors.js';
+import type { ConnectionFacts, ConnectPhase, Endpoint, TcpError } from '../../lib/errors.js';
 
 /** What passes by itself, and what does not. */
 const PASSING =
@@ -44,6 +44,15 @@ describe('isRetryable', () => {
   it('waits for a unix socket that is not there yet', () => {
     expect(isRetryable(dialFailed(coded('ENOENT')))).to.be.true;
   });
+
+  for (const code of ['EACCES', 'EPERM']) {
+    it(`goes on after a connect that a firewall forbids with ${code}, and not after a unix socket that does [S8]`, () => {
+      const cause = Object.assign(coded(code), { syscall: 'connect' });
+      const at = (endpoint: Endpoint): boolean => isRetryable(new ConnectError('connect', { cause, endpoint }));
+      expect([at({ host: '::1', port: 1 }), at({ path: '/run/x' })]).to.eql([true, false]);
+      expect(isRetryable(dialFailed(Object.assign(coded(code), { syscall: 'open' })))).to.be.false;
+    });
+  }
 
   it('goes on when any of several addresses failed with a code that passes', () => {
     const both = new AggregateError([coded('EACCES'), coded('ETIMEDOUT')]);

@@ -97,7 +97,7 @@ describe('watchSilence', () => {
         scheduled++;
         return asyncScheduler.schedule(...args);
       },
-    } as SchedulerLike;
+    };
     const { times } = alarms(100, ({ at, now, peer }) => at(50, () => (peer.heard = now())), counting);
     expect(times).to.deep.equal([150]);
     expect(scheduled).to.equal(2);

@@ -219,7 +219,7 @@ describe('WatchedLink', () => {
           scheduled++;
           return asyncScheduler.schedule(...args);
         },
-      } as SchedulerLike;
+      };
       expect(watched(100, ({ write }) => write('a', 1), { scheduler: counting }).stalls).to.deep.equal([100]);
       expect(scheduled).to.be.above(0);
     });

@@ -120,7 +120,7 @@ describe('errors', () => {
     const server = await listen(sink);
     const refusals = [new Error('mine'), 'mine', undefined];
     let asked = 0;
-    const handshake = (): Promise<unknown> => Promise.reject(refusals[asked++] as Error);
+    const handshake = (): Promise<unknown> => Promise.reject(refusals[asked++]);
     const reconnect = { ...soon.reconnect, maxAttempts: 2 };
     const socket = kept(tcpSocket({ host, port: server.port, handshake, settle: 0, reconnect }));
     const errors = tape(socket.errors);

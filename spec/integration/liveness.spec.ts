@@ -60,7 +60,9 @@ describe('idleTimeout and heartbeat', () => {
       let closed: Promise<ConnectionLostError | undefined> | undefined;
       const { errors, dials, all } = told(config, 300, ({ socket, dials: [first], at }) => {
         socket.inbound.subscribe();
-        socket.connections.pipe(take(1)).subscribe((live) => (closed = live.closed));
+        socket.connections.pipe(take(1)).subscribe((live) => {
+          closed = live.closed;
+        });
         at(20, () => first!.link.chunk('hello\n'));
       });
       expect(errors).to.deep.equal([[170, 'TCP_IDLE_TIMEOUT']]);
@@ -75,7 +77,9 @@ describe('idleTimeout and heartbeat', () => {
     let closed: Promise<ConnectionLostError | undefined> | undefined;
     const { all } = told({ idleTimeout: 150 }, 160, ({ socket }) => {
       socket.inbound.subscribe();
-      socket.connections.pipe(take(1)).subscribe((live) => (closed = live.closed));
+      socket.connections.pipe(take(1)).subscribe((live) => {
+        closed = live.closed;
+      });
     });
     const lost = await closed;
     expect(lost).to.be.instanceOf(ConnectionLostError);
@@ -278,7 +282,9 @@ describe('silence on a real socket', () => {
   leavesNothingOpen();
 
   it('drops the connection, and the next dial finds a server that speaks [S8]', async () => {
-    const server = await listen((peer, index) => void (index > 0 && peer.write('here\n')));
+    const server = await listen((peer, index) => {
+      if (index > 0) peer.write('here\n');
+    });
     const socket = kept(
       tcpSocket({ host, port: server.port, codec: lines(), idleTimeout: 40, reconnect: { initialDelay: 1 } }),
     );

@@ -29,7 +29,7 @@ let made: Certificates;
 function files<N extends string>(texts: Readonly<Record<N, string>>): Record<N, string> {
   const folder = mkdtempSync(join(tmpdir(), 'rx-tcp-'));
   atEnd(() => rmSync(folder, { recursive: true, force: true }));
-  const paths = { ...texts };
+  const paths: Record<N, string> = { ...texts };
   for (const name of Object.keys(texts) as N[]) {
     paths[name] = join(folder, name);
     writeFileSync(paths[name], texts[name]);

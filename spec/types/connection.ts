@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream';
+import type { ConnectionOptions, TlsOptions } from 'node:tls';
 import type { Observable } from 'rxjs';
 import {
   connection,
@@ -37,6 +38,18 @@ connection({ ...PLACE, reconnect: false });
 // @ts-expect-error it has no queue to retry from
 connection({ ...PLACE, retryLimit: 1 });
 
+// ---- options of a connection
+
+connection({ endpoints: [{ port: 1 }], tls: true, idleTimeout: 1, writeTimeout: 1, socket: { unref: true } });
+connection({
+  ...PLACE,
+  codec: lines(),
+  handshake: (link) => (is<Same<typeof link, Connection<string, string>>>(), []),
+});
+connection({ ...PLACE, codec: lines(), heartbeat: { interval: 1, timeout: 1, message: () => 'PING' } });
+// @ts-expect-error lines() takes strings alone
+connection({ ...PLACE, codec: lines(), heartbeat: { interval: 1, timeout: 1, message: () => Buffer.of(1) } });
+
 // ---- reconnect keeps the type
 
 const again = text.pipe(reconnect({ maxAttempts: 1 }));
@@ -56,6 +69,15 @@ void live.write(5);
 void live.write('5');
 // @ts-expect-error a direct write has no options: it is never retried
 void live.write(5, { retryLimit: 0 });
+
+is<Same<ReturnType<typeof live.upgrade>, Promise<void>>>();
+void live.upgrade();
+void live.upgrade(a<ConnectionOptions>());
+void live.upgrade(a<TlsOptions>());
+// @ts-expect-error it is asked once: the options, not a function of them
+void live.upgrade(() => ({}));
+// @ts-expect-error that is for a server's connection
+live.flush;
 
 async function loop(): Promise<void> {
   for await (const line of live) is<Same<typeof line, string>>();

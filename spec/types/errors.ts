@@ -46,9 +46,11 @@ switch (error.code) {
   case 'TCP_CONNECT_TIMEOUT':
     is<Same<typeof error, ConnectTimeoutError>>();
     is<Same<typeof error.phase, ConnectPhase>>();
+    is<Same<typeof error.timeout, number>>();
     break;
   case 'TCP_TLS':
     is<Same<typeof error, TlsError>>();
+    is<Same<typeof error.opened, boolean>>();
     break;
   case 'TCP_CONNECTION_LOST':
     is<Same<typeof error, ConnectionLostError>>();

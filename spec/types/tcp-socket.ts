@@ -1,3 +1,4 @@
+import type { ConnectionOptions } from 'node:tls';
 import type { Observable, ObservableInput, Subject } from 'rxjs';
 import {
   bytes,
@@ -8,6 +9,7 @@ import {
   type Bytes,
   type Codec,
   type Connection,
+  type Endpoint,
   type SocketSnapshot,
   type SocketStats,
   type TcpError,
@@ -109,6 +111,91 @@ tcpSocket({ ...PLACE, retrylimit: 1 });
 tcpSocket({ ...PLACE, writeBuffer: null });
 // @ts-expect-error an option is needed
 tcpSocket();
+
+// ---- where to: one place or several
+
+tcpSocket({ endpoints: [{ host: 'a', port: 1 }, { path: '/run/x' }], endpointCooldown: 0 });
+tcpSocket({
+  endpoints: a<readonly Endpoint[]>(),
+  allowAddress: (address) => (is<Same<typeof address, string>>(), true),
+});
+tcpSocket({ endpoints: () => [{ port: 1 }] });
+tcpSocket({ endpoints: async () => [{ port: 1 }] });
+tcpSocket({ endpoints: () => a<Observable<readonly Endpoint[]>>() });
+// @ts-expect-error a text is no list
+tcpSocket({ endpoints: 'a:1,b:2' });
+// @ts-expect-error nor are texts endpoints
+tcpSocket({ endpoints: ['a:1'] });
+// @ts-expect-error an endpoint has no options of its own
+tcpSocket({ endpoints: [{ port: 1, tls: true }] });
+// @ts-expect-error whether an address is allowed must be known at once
+tcpSocket({ ...PLACE, allowAddress: async () => true });
+
+// ---- TLS
+
+tcpSocket({ ...PLACE, tls: true });
+tcpSocket({ ...PLACE, tls: { ca: 'PEM', servername: 'db', ALPNProtocols: ['a'], minVersion: 'TLSv1.3' } });
+tcpSocket({ ...PLACE, tls: a<ConnectionOptions>() });
+tcpSocket({ ...PLACE, tls: () => ({ key: a<Buffer>(), cert: a<Buffer>() }) });
+// @ts-expect-error false says nothing: leave `tls` out
+tcpSocket({ ...PLACE, tls: false });
+// @ts-expect-error it must answer at once
+tcpSocket({ ...PLACE, tls: async () => ({ ca: 'PEM' }) });
+// @ts-expect-error a misspelt option
+tcpSocket({ ...PLACE, tls: { serverName: 'db' } });
+
+// ---- what knows the types of the codec: handshake and heartbeat
+
+tcpSocket({
+  ...PLACE,
+  handshake: async (link) => {
+    is<Same<typeof link, Connection>>();
+    is<Same<ReturnType<typeof link.upgrade>, Promise<void>>>();
+    await link.upgrade({ ca: 'PEM' });
+  },
+});
+const spoken = tcpSocket({
+  ...PLACE,
+  codec: lines(),
+  handshake: (link) => {
+    is<Same<typeof link, Connection<string, string>>>();
+    return link.inbound;
+  },
+  heartbeat: { interval: 1, timeout: 1, message: () => 'PING' },
+});
+is<Same<typeof spoken, TcpSocket<string, string>>>();
+const ordered = tcpSocket({
+  ...PLACE,
+  codec: orders,
+  heartbeat: { interval: 1, timeout: 1, message: () => ({ id: 0 }) },
+});
+is<Same<typeof ordered, TcpSocket<Order, Order>>>();
+const twoWays = tcpSocket({
+  ...PLACE,
+  codec: a<Codec<number, Order>>(),
+  handshake: (link) => (is<Same<typeof link, Connection<number, Order>>>(), []),
+});
+is<Same<typeof twoWays, TcpSocket<number, Order>>>();
+tcpSocket({ ...PLACE, heartbeat: { interval: 1, timeout: 1 } });
+tcpSocket({ ...PLACE, heartbeat: { interval: 1, timeout: 1, message: () => Buffer.of(0) } });
+// @ts-expect-error a number is no message of bytes
+tcpSocket({ ...PLACE, heartbeat: { interval: 1, timeout: 1, message: () => 5 } });
+// @ts-expect-error nor one of lines
+tcpSocket({ ...PLACE, codec: lines(), heartbeat: { interval: 1, timeout: 1, message: () => 5 } });
+// @ts-expect-error an order has an id
+tcpSocket({ ...PLACE, codec: orders, heartbeat: { interval: 1, timeout: 1, message: () => ({}) } });
+// @ts-expect-error a message is made each time
+tcpSocket({ ...PLACE, heartbeat: { interval: 1, timeout: 1, message: 'PING' } });
+// @ts-expect-error how long to wait is not to be guessed
+tcpSocket({ ...PLACE, heartbeat: { interval: 1 } });
+// @ts-expect-error what a handshake answers must end some time
+tcpSocket({ ...PLACE, handshake: () => 5 });
+
+tcpSocket({ ...PLACE, idleTimeout: 0, writeTimeout: 1, socket: { allowHalfOpen: true, unref: true } });
+// @ts-expect-error ms as a number
+tcpSocket({ ...PLACE, idleTimeout: '30s' });
+// @ts-expect-error how many connections there may be is for a server to say
+tcpSocket({ ...PLACE, maxConnections: 1 });
 
 // ---- what it does
 
