@@ -110,12 +110,12 @@ export abstract class MessageError extends StacklessError {
   abstract replay(): () => MessageError;
 }
 
-/** The `code` of an error of any make, if it has one that is a plain word; the first inner one of an AggregateError. */
+/** The `code` of an error of any make, if it has one that is a plain word (OpenSSL has some with a slash); the first inner one of an AggregateError. */
 export function codeOf(cause: unknown): string | undefined {
   if (typeof cause !== 'object' || cause === null) return undefined;
   try {
     const code: unknown = Reflect.get(cause, 'code');
-    if (typeof code === 'string' && /^[A-Z][A-Z0-9_]{0,79}$/.test(code)) return code;
+    if (typeof code === 'string' && /^[A-Z][A-Z0-9_/]{0,79}$/.test(code)) return code;
     return cause instanceof AggregateError ? codeOf(cause.errors[0]) : undefined;
   } catch {
     return undefined; // a getter or a Proxy that throws: it has none that could be told

@@ -122,7 +122,7 @@ export class Lifeline<In, Out> {
       ...{ config, timeout: config.connectTimeout, epoch: () => monitor.counters.epoch },
       live: () => this.#liveConfig(),
       tell: ({ lost, asAsked, reason }) => (asAsked && closing() ? undefined : (reason ?? lost)),
-      failed: () => this.#shared.endpoints?.failed(this.#endpoint),
+      failed: ({ endpoint }) => endpoint && this.#shared.endpoints?.failed(endpoint),
     });
     return connections.pipe(
       tap({ error: (error: TcpError) => this.#failed(error) }),
@@ -151,7 +151,8 @@ export class Lifeline<In, Out> {
         this.#connecting(endpoint);
       };
       const shared = { ...this.#shared, chosen };
-      subscriber.add(dial(config, () => monitor.counters.epoch, shared).subscribe(subscriber));
+      const dialled = dial(config, () => monitor.counters.epoch, shared);
+      subscriber.add(dialled.pipe(tap({ error: () => known || this.#connecting({}) })).subscribe(subscriber));
       if (!known && !subscriber.closed) this.#connecting({});
     });
   }

@@ -8,7 +8,7 @@ describe('docs/guide.md', () => {
   const snippets = snippetsOfMarkdown('docs/guide.md', page);
 
   it('shows what each of its programs prints, under a file name of its own', () => {
-    const names = [...page.matchAll(/`(\d-[a-z]+\.ts)`(?:; [^\n]*)?:\n\n```ts\n/g)].map(([, name]) => name);
+    const names = [...page.matchAll(/`(\d+-[a-z]+\.ts)`(?:; [^\n]*)?:\n\n```ts\n/g)].map(([, name]) => name);
     expect(new Set(names).size).to.equal(snippets.length);
     for (const { name, output } of snippets) expect(output, name).to.not.equal(undefined);
   });

@@ -143,6 +143,8 @@ class Dialling {
   }
 
   #connected(raw: Duplex, layer: TlsLayer | undefined, reader: SlabReader | undefined): void {
+    // Again: Node forgets it with the first of several addresses (measured on Node 20 to 26).
+    if (this.#config.socket.unref === true && raw instanceof net.Socket) raw.unref();
     const refused = checkAddress(raw, this.#config.allowAddress);
     if (refused !== undefined) return this.#fail('connect', refused);
     if (layer === undefined) this.#open(linkOver(raw, this.#endpoint, { reader, scheduler: this.#config.scheduler }));
@@ -177,7 +179,7 @@ class Dialling {
   #clear(): void {
     this.#deadline.unsubscribe();
     if (this.#link !== undefined) return this.#link.destroy();
-    for (const stream of this.#streams) discard(stream);
+    for (const stream of this.#streams.reverse()) discard(stream); // TLS before what carries it: the other way round Node may crash
     this.#abort?.abort();
   }
 

@@ -27,9 +27,9 @@ export function isRetryable(error: TcpError): boolean {
   if (code === 'TCP_CONFIG' || code === 'TCP_CLOSED') return false;
   if (!(error instanceof ConnectError)) return true;
   const { cause, endpoint } = error;
-  if (isForbidden(cause)) return pathOf(endpoint) === undefined;
-  if (cause instanceof AggregateError && cause.errors.length > 0) return cause.errors.some((inner) => passes(inner));
-  return passes(cause);
+  const causes: readonly unknown[] =
+    cause instanceof AggregateError && cause.errors.length > 0 ? cause.errors : [cause];
+  return causes.some((one) => (isForbidden(one) ? pathOf(endpoint) === undefined : passes(one)));
 }
 
 /** A firewall forbids what it may allow again; the access to a unix socket is a setting. */

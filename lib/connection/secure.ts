@@ -10,6 +10,7 @@ import type { Duplex } from 'node:stream';
 import * as tls from 'node:tls';
 import type { Given } from '../check.js';
 import { codeOf, ConnectError, TlsError, type Endpoint, type ErrorContext, type TcpError } from '../errors.js';
+import { TurnEnd } from '../turn.js';
 import { discard, whenOpen, type Opening } from './from-socket.js';
 import { isPassing } from './retryable.js';
 
@@ -52,7 +53,7 @@ export class TlsClient {
     const key = JSON.stringify([endpoint.host, endpoint.port, endpoint.path]);
     const session = this.#sessions.get(key) ?? options.session;
     this.#sessions.delete(key); // until it has proved to be good
-    const secure = tlsOver(raw, endpoint, { ...options, session, secureContext });
+    const secure = tlsOver(raw, endpoint, bare({ ...options, session, secureContext }));
     secure.on('session', (fresh: Buffer) => this.#keep(key, fresh, secureContext));
     secure.once('secureConnect', () => {
       if (secure.isSessionReused() && !this.#sessions.has(key)) this.#keep(key, session, secureContext);
@@ -70,7 +71,8 @@ export class TlsClient {
 }
 
 /** Speaks TLS as a client over a connected stream, with options that were checked. Throws what Node throws at them. */
-export function tlsOver(raw: Duplex, { host }: Endpoint, options: Given): tls.TLSSocket {
+export function tlsOver(raw: Duplex, endpoint: Endpoint, options: Given): tls.TLSSocket {
+  const host = Object.hasOwn(endpoint, 'host') ? endpoint.host : undefined;
   if (options.rejectUnauthorized === false) warnOnce();
   const servername = options.servername ?? (host === undefined || net.isIP(host) > 0 ? undefined : host);
   const checkServerIdentity = options.checkServerIdentity ?? tls.checkServerIdentity;
@@ -110,10 +112,27 @@ export function acceptTls(
       discard(raw);
       opening.failed(error);
     });
-  server.once('secureConnection', (secure: tls.TLSSocket) => once(() => opening.opened(secure)));
-  server.once('tlsClientError', failed);
-  raw.once('close', () => failed(new Error('the stream closed before it was secure')));
+  server.once('secureConnection', (secure: tls.TLSSocket) =>
+    once(() => {
+      secure.allowHalfOpen = allowHalfOpen;
+      opening.opened(secure);
+    }),
+  );
+  // Node says no more than "socket hang up" of a certificate that it refused: the stream knows.
+  server.once('tlsClientError', (error: Error, { authorizationError }: { authorizationError?: unknown }) =>
+    failed(authorizationError ? refusal(authorizationError) : error),
+  );
+  // Later than Node itself, which is told by the same event.
+  raw.once('close', () => TurnEnd.yield(() => failed(new Error('the stream closed before it was secure'))));
+  const { allowHalfOpen } = raw;
+  raw.allowHalfOpen = false; // who ends before it is secure has left
   server.emit('connection', raw);
+}
+
+/** As Node gives it: a code, or an error that has one. */
+function refusal(reason: unknown): Error {
+  const code = reason instanceof Error ? codeOf(reason) : String(reason);
+  return Object.assign(new Error('the certificate of the client is not good'), { code });
 }
 
 /** The options of a server whose clients can resume their sessions: one key for all its connections. */
@@ -160,8 +179,8 @@ function contextOf(options: Given): tls.SecureContext {
  * Options without prototype, and with those that are not given as properties of their own: Node copies them into objects that inherit, and a polluted
  * `Object.prototype` must not weaken TLS.
  */
-function bare(options: Given): object {
-  return Object.assign(Object.create(null) as object, UNSET, options);
+function bare(options: Given): Given {
+  return Object.assign(Object.create(null) as Record<string, unknown>, UNSET, options);
 }
 
 const UNSET: Given = Object.fromEntries(

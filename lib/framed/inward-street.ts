@@ -95,9 +95,10 @@ export class InwardStreet<In> implements Audible, Giver<In, Intake<In> | undefin
     return iterate(source, this);
   }
 
-  /** While bytes wait to be decoded the link may be paused, and silence says nothing of the peer. */
+  /** While bytes wait to be decoded the link may be paused, and silence says nothing of the peer; it begins when reading goes on. */
   heardAt(): number {
-    return this.#intake.busy ? clock.now() : this.#parts.tally.lastReadAt;
+    const { busy, resumedAt } = this.#intake;
+    return busy ? clock.now() : Math.max(this.#parts.tally.lastReadAt, resumedAt);
   }
 
   wantedSince(): number {

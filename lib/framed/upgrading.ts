@@ -3,6 +3,7 @@ import { asTcpError } from '../as-error.js';
 import type { Link } from '../connection/link.js';
 import type { Upgrade } from '../connection/upgrade.js';
 import { ClosedError, ConfigError, type ConnectionLostError, type ErrorContext, type TcpError } from '../errors.js';
+import { quiet } from '../quiet.js';
 
 /** What an upgrade needs of its connection. */
 export interface UpgradingParts {
@@ -39,9 +40,11 @@ export class Upgrading {
     }
     this.#asked = true;
     await settled();
-    const lost = closed.then((error) => {
-      throw error ?? new ClosedError(where());
-    });
+    const lost = quiet(
+      closed.then((error): never => {
+        throw error ?? new ClosedError(where());
+      }),
+    );
     if (this.#stopped) return lost;
     const raw = link().release?.();
     if (raw === undefined) throw new ConfigError('`upgrade` needs a stream that can carry another');

@@ -49,6 +49,12 @@ export class Audience<In> {
     for (const subscriber of this.#hearersOf(intake)) subscriber.next(frame);
   }
 
+  /** No frame of the one connection follows; the next is that of the other. */
+  passOn(over: Intake<In>, next: Intake<In> | undefined): void {
+    this.listenTo(next);
+    this.completeOf(over);
+  }
+
   /** No frame of this connection follows. */
   completeOf(intake: Intake<In>): void {
     for (const { subscriber, only } of this.#listeners) if (only === intake) subscriber.complete();

@@ -1,4 +1,5 @@
 import type { Link } from '../connection/link.js';
+import { clock } from '../clock.js';
 import { Deque } from '../deque.js';
 import type { FrameError, ErrorContext } from '../errors.js';
 import type { DecodeDriver } from './decode.js';
@@ -29,6 +30,8 @@ export class Intake<In> {
   over = false;
   /** No frame follows. */
   finished = false;
+  /** When reading went on after a pause, by the clock. */
+  resumedAt = -Infinity;
   /** The frame that the end of the connection cut off. */
   cut: FrameError | undefined;
   readonly events: IntakeEvents;
@@ -117,8 +120,10 @@ export class Intake<In> {
   }
 
   resume(): void {
-    if (this.#paused && !this.over) this.#link.resume();
+    if (!this.#paused) return;
     this.#paused = false;
+    this.resumedAt = clock.now();
+    if (!this.over) this.#link.resume();
   }
 
   /** Takes a frame back that nobody used: it comes before everything that waits, and behind those that were taken back before. */

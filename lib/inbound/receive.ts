@@ -226,16 +226,16 @@ export class Receiver<In> {
   }
 
   #fail(intake: Intake<In>, error: FrameError): void {
+    const located = error.at(intake.where); // which throws if the stack has run out: then nothing has been dropped
     this.#drop(intake);
-    if (intake.over) this.#events.report(error.at(intake.where));
-    else intake.events.failed(error.at(intake.where));
+    if (intake.over) this.#events.report(located);
+    else intake.events.failed(located);
   }
 
   #drop(intake: Intake<In>): number {
     this.#row.remove(intake);
     const bytes = intake.discard();
-    this.#audience.listenTo(this.#row.first);
-    this.#audience.completeOf(intake);
+    this.#audience.passOn(intake, this.#row.first);
     return bytes;
   }
 }

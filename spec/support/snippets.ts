@@ -10,7 +10,7 @@
  */
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
 
@@ -128,7 +128,10 @@ export function openWorkshop(snippets: readonly Snippet[], index = 'lib/index.ts
   const library = relative(folder, join(ROOT, index)).replaceAll('\\', '/').replace(/\.ts$/, '.js');
   const files = new Map(snippets.map((snippet, i) => [join(folder, `${i}.ts`), snippet]));
   for (const [file, { code }] of files) {
-    writeFileSync(file, code.replace(/(from\s+|import\s*\(\s*|import\s+)(['"])rx-tcp\2/g, `$1$2${library}$2`));
+    const proxy = join(dirname(library), 'proxy.js').replaceAll('\\', '/');
+    const named = (name: string, path: string, text: string): string =>
+      text.replace(new RegExp(`(from\\s+|import\\s*\\(\\s*|import\\s+)(['"])${name}\\2`, 'g'), `$1$2${path}$2`);
+    writeFileSync(file, named('rx-tcp/proxy', proxy, named('rx-tcp', library, code)));
   }
   const scratch = join(folder, 'scratch');
   mkdirSync(scratch);
