@@ -87,8 +87,12 @@ class Opening<In, Out> {
   #opened(): void {
     const connection = this.#connection;
     if (connection === undefined) return;
+    if (!connection.join()) {
+      const cause = new TypeError('`handshake` completed before its `upgrade`');
+      const where = { endpoint: connection.endpoint, epoch: this.#opening.epoch() };
+      return this.#failed(handshakeFailure(cause, where));
+    }
     this.#open = true;
-    connection.join();
     this.#subscriber.next(connection);
   }
 

@@ -10,7 +10,7 @@ export function flowInto<In, Out>(connection: LiveConnection<In, Out>, outlet: O
     },
     take: (limit: number) => outlet.take(limit),
     confirm: () => {
-      connection.wrote(outlet.queue.inFlightBytes);
+      connection.tally.wrote(outlet.queue.inFlightBytes);
       return outlet.confirm();
     },
   };

@@ -19,7 +19,7 @@ import { ClosedError, TlsError, WriteStallError } from './errors.js';
 import type { ConnectionLostError, Endpoint, ErrorContext, TcpError } from './errors.js';
 import { DirectStreet } from './framed/direct-street.js';
 import { InwardStreet } from './framed/inward-street.js';
-import { endingOf, type LastMoment, type LiveConfig } from './framed/live-config.js';
+import { endingOf, rejectedWhenClosed, type LastMoment, type LiveConfig } from './framed/live-config.js';
 import { Upgrading } from './framed/upgrading.js';
 import { Tally } from './monitor/tally.js';
 import { quiet } from './quiet.js';
@@ -31,12 +31,13 @@ export class LiveConnection<In, Out> implements Connection<In, Out> {
   readonly inbound: Observable<In>;
   readonly closed: Promise<ConnectionLostError | undefined>;
   readonly #live: LiveConfig<In, Out>;
-  readonly #tally: Tally;
+  /** Its account. */
+  readonly tally: Tally;
   readonly #inward: InwardStreet<In>;
   readonly #direct: DirectStreet<Out>;
   #link!: Link;
   #watch = Subscription.EMPTY;
-  readonly #upgrading: Upgrading;
+  #upgrading: Upgrading | undefined;
   #peerEnded = false;
   #asked = false;
   #over = false;
@@ -47,27 +48,18 @@ export class LiveConnection<In, Out> implements Connection<In, Out> {
     this.#live = live;
     this.epoch = live.epoch;
     this.readBuffer = live.config.readBuffer;
-    this.#tally = new Tally(live.counters);
+    this.tally = new Tally(live.counters);
     this.closed = new Promise((resolve) => (this.#resolveClosed = resolve));
-    const inward = (this.#inward = new InwardStreet<In>(link, {
-      ...{ receiver: live.receiver, tap: live.tap, tally: this.#tally },
+    this.#inward = new InwardStreet<In>(link, {
+      ...{ receiver: live.receiver, tap: live.tap, tally: this.tally },
       where: { endpoint: link.endpoint, epoch: live.epoch },
       failed: (error) => this.drop(error),
-    }));
-    this.inbound = inward.inbound;
+    });
+    this.inbound = this.#inward.inbound;
     this.#direct = new DirectStreet<Out>({
-      ...{ config: live.config, tally: this.#tally, link: () => this.#link, where: () => this.#where() },
+      ...{ config: live.config, tally: this.tally, link: () => this.#link, where: () => this.#where() },
       failed: (error) => this.failed(error),
       report: (error) => live.report?.(error),
-    });
-    this.#upgrading = new Upgrading({
-      ...{ upgrade: live.upgrade, scheduler: live.config.scheduler, closed: this.closed },
-      ...{ link: () => this.#link, where: () => this.#where(), settled: () => this.#direct.settled },
-      upgraded: (secure) => {
-        inward.restart(secure);
-        this.#use(secure);
-      },
-      failed: (error) => this.drop(error),
     });
     this.#use(link);
     if (live.tap === undefined) this.#watchPeer();
@@ -87,7 +79,7 @@ export class LiveConnection<In, Out> implements Connection<In, Out> {
 
   /** Whether a frame came in after one of ours was written: proof of a peer that works. */
   get answered(): boolean {
-    return this.#tally.answered;
+    return this.tally.answered;
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<In> {
@@ -98,20 +90,24 @@ export class LiveConnection<In, Out> implements Connection<In, Out> {
     return this.#inward.pause();
   }
 
-  /** The handshake is done: from now on its frames are those of the socket. */
-  join(): void {
-    if (this.#live.tap === undefined || this.#over) return;
+  /** The handshake is done: from now on its frames are those of the socket. Answers whether it can be: an upgrade that is under way must not be left behind. */
+  join(): boolean {
+    if (this.#upgrading?.pending === true) return false;
+    if (this.#live.tap === undefined || this.#over) return true;
     this.#inward.join();
     this.#watchPeer();
+    return true;
   }
 
   upgrade(options?: unknown): Promise<void> {
-    return quiet(this.#upgrading.start(options, this.#inward.tapped));
+    this.#upgrading ??= this.#makeUpgrading();
+    return quiet(this.#upgrading.start(options));
   }
 
   write(message: Out): Promise<void> {
     if (this.#asked) return quiet(Promise.reject(new ClosedError(this.#where())));
-    if (this.#over || (this.#peerEnded && this.#live.halfOpen !== true)) return quiet(this.#rejectedWhenClosed());
+    if (this.#over || (this.#peerEnded && this.#live.halfOpen !== true))
+      return quiet(rejectedWhenClosed(this.closed, this.#where()));
     return this.#direct.write(message);
   }
 
@@ -139,16 +135,6 @@ export class LiveConnection<In, Out> implements Connection<In, Out> {
     this.#finish({ error: undefined, endedBy: 'us', reason });
   }
 
-  /** Bytes of the socket's queue were written to it. */
-  wrote(bytes: number): void {
-    this.#tally.wrote(bytes);
-  }
-
-  /** The peer has ended: what is written now is lost with the connection. */
-  async #rejectedWhenClosed(): Promise<never> {
-    throw (await this.closed) ?? new ClosedError(this.#where());
-  }
-
   /** Everything from now on goes over this link. */
   #use(link: Link): void {
     const { writeTimeout = 0, scheduler } = this.#live.config;
@@ -162,6 +148,18 @@ export class LiveConnection<In, Out> implements Connection<In, Out> {
     fin: () => this.#fin(),
     lost: (error) => this.failed(error),
   };
+
+  #makeUpgrading(): Upgrading {
+    return new Upgrading(this.#live, {
+      ...{ closed: this.closed, link: () => this.#link, where: () => this.#where() },
+      ...{ settled: () => this.#direct.settled, tapped: () => this.#inward.tapped },
+      upgraded: (secure) => {
+        this.#inward.restart(secure);
+        this.#use(secure);
+      },
+      failed: (error) => this.drop(error),
+    });
+  }
 
   #watchPeer(): void {
     const { idleTimeout = 0, heartbeat } = this.#live.config;
@@ -202,13 +200,13 @@ export class LiveConnection<In, Out> implements Connection<In, Out> {
     this.#over = true;
     this.#deadline.unsubscribe();
     this.#watch.unsubscribe();
-    this.#upgrading.stop();
+    this.#upgrading?.stop();
     this.#link.destroy();
     const rest = this.#link.rest();
     const unconfirmed = (this.#live.unconfirmed?.() ?? 0) + this.#direct.unconfirmed;
     const { unread, cut } = this.#inward.over(rest);
     const last = { ...how, asked: this.#asked, peerEnded: this.#peerEnded, unconfirmed, unread, cut };
-    const ending = endingOf(last, this.#tally, this.#where());
+    const ending = endingOf(last, this.tally, this.#where());
     this.#direct.fail(ending.lost);
     this.#resolveClosed(ending.asAsked ? undefined : ending.lost);
     this.#live.ended(ending);

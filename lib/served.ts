@@ -3,10 +3,11 @@ import type { Observable, ObservableInput } from 'rxjs';
 import type { Bytes } from './codec/codec.js';
 import type { ResolvedStreams } from './config.js';
 import type { Connection } from './connection/connection.js';
-import { ClosedError, ConfigError, TcpError, WriteError } from './errors.js';
+import { ConfigError, TcpError, WriteError } from './errors.js';
 import type { ConnectionLostError, Endpoint, ErrorContext } from './errors.js';
 import { flowInto } from './flow.js';
 import type { LiveConnection } from './framed.js';
+import { rejectedWhenClosed } from './framed/live-config.js';
 import type { Receiver } from './inbound/receive.js';
 import type { Listed } from './monitor/registry.js';
 import { readSnapshot, readStats, type Counters, type SocketSnapshot, type SocketStats } from './monitor/stats.js';
@@ -132,7 +133,7 @@ export class ServedConnection<In, Out> implements ServerConnection<In, Out>, Lis
   }
 
   write(message: Out): Promise<void> {
-    if (this.#outlet.closed && !this.#asked) return quiet(this.#rejectedWhenClosed());
+    if (this.#outlet.closed && !this.#asked) return quiet(rejectedWhenClosed(this.closed, this.#where()));
     return quiet(
       new Promise((resolve, reject) => {
         const settled = (error?: TcpError): void => (error === undefined ? resolve() : reject(reasonOf(error)));
@@ -189,11 +190,6 @@ export class ServedConnection<In, Out> implements ServerConnection<In, Out>, Lis
     this.#fin = undefined;
     this.#session?.finish();
     fin();
-  }
-
-  /** The peer has ended: what is written now is lost with the connection. */
-  async #rejectedWhenClosed(): Promise<never> {
-    throw (await this.closed) ?? new ClosedError(this.#where());
   }
 
   #where(): ErrorContext {

@@ -330,7 +330,7 @@ describe('LiveConnection', () => {
 
     it('counts the bytes of the socket’s queue as written', () => {
       const { connection, link, endings } = made();
-      connection.wrote(10);
+      connection.tally.wrote(10);
       link.lost();
       expect(endings[0]?.lost.bytesWritten).to.equal(10);
     });
@@ -417,7 +417,7 @@ describe('LiveConnection', () => {
 
     it('in time for who hears that very frame', async () => {
       const { connection, link } = made();
-      connection.wrote(1);
+      connection.tally.wrote(1);
       const seen: boolean[] = [];
       connection.inbound.subscribe(() => seen.push(connection.answered));
       await turn();

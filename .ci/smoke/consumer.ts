@@ -1,5 +1,6 @@
 import type { Observable, Subject } from 'rxjs';
 import { lines, tcpSocket, type Bytes, type ConnectionStatus, type TcpError, type TcpSocket } from 'rx-tcp';
+import { httpConnectDial, ProxyError } from 'rx-tcp/proxy';
 
 /** Compiles only if both types are the same. */
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
@@ -27,7 +28,9 @@ export function check(): void {
   // @ts-expect-error an option that is not known
   tcpSocket({ host: 'localhost', port: 1, retries: 5 });
 
+  tcpSocket({ host: 'localhost', port: 1, tls: true, dial: httpConnectDial({ host: 'localhost' }), lazyConnect: true });
   text.errors.subscribe((error) => {
+    if (error.cause instanceof ProxyError) same<typeof error.cause.origin, 'proxy' | 'target'>(true);
     if (error.code === 'TCP_WRITE') same<typeof error.fate, 'unsent' | 'unknown'>(true);
   });
 }

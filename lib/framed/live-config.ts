@@ -1,6 +1,6 @@
 import type { ResolvedStreams } from '../config.js';
 import type { Upgrade } from '../connection/upgrade.js';
-import { ConnectionLostError, type ConnectionFacts, type ErrorContext, type TcpError } from '../errors.js';
+import { ClosedError, ConnectionLostError, type ConnectionFacts, type ErrorContext, type TcpError } from '../errors.js';
 import type { Receiver } from '../inbound/receive.js';
 import type { Counters } from '../monitor/stats.js';
 import type { Tally } from '../monitor/tally.js';
@@ -62,4 +62,12 @@ export function endingOf(last: LastMoment, tally: Tally, where: ErrorContext): E
     unread,
   });
   return { lost: new ConnectionLostError(facts, { ...where, cause: reason ?? error ?? cut }), asAsked, reason };
+}
+
+/** The peer has ended: what is written now is lost with the connection. */
+export async function rejectedWhenClosed(
+  closed: Promise<ConnectionLostError | undefined>,
+  where: ErrorContext,
+): Promise<never> {
+  throw (await closed) ?? new ClosedError(where);
 }
