@@ -237,13 +237,17 @@ describe('endpoints', () => {
     });
 
     it('says `connecting` at every dial, also at one for which it throws', async () => {
-      const socket = open(() => {
-        throw new Error('mine');
-      });
+      const socket = open(
+        () => {
+          throw new Error('mine');
+        },
+        { lazyConnect: true },
+      );
       const statuses = tape(socket.status);
+      socket.redial();
       await tape(socket.errors).at(2);
-      const types = statuses.values.map(({ type }) => type).slice(0, 4);
-      expect(types).to.eql(['connecting', 'backoff', 'connecting', 'backoff']);
+      const types = statuses.values.map(({ type }) => type).slice(0, 5);
+      expect(types).to.eql(['idle', 'connecting', 'backoff', 'connecting', 'backoff']);
     });
 
     it('may end the socket inside', async () => {
