@@ -42,7 +42,7 @@ export interface HttpConnectDialOptions extends ProxyOptions {
  * import { tcpSocket } from 'rx-tcp';
  * import { httpConnectDial } from 'rx-tcp/proxy';
  * const dial = httpConnectDial({ host: 'proxy.example', port: 8080, username: 'me', password: 'secret' });
- * const socket = tcpSocket({ host: 'example.com', port: 443, tls: true, dial });
+ * tcpSocket({ host: 'example.com', port: 443, tls: true, dial });
  */
 export function httpConnectDial(options: HttpConnectDialOptions): ProxyDial {
   const config = given('httpConnectDial', options, [...PROXY_OPTIONS, 'headers', 'tls']);

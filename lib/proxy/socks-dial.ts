@@ -34,7 +34,7 @@ export interface SocksDialOptions extends ProxyOptions {
  * import { tcpSocket } from 'rx-tcp';
  * import { socksDial } from 'rx-tcp/proxy';
  * const dial = socksDial({ host: 'localhost', port: 9050 });
- * const socket = tcpSocket({ host: 'example.com', port: 443, tls: true, dial });
+ * tcpSocket({ host: 'example.com', port: 443, tls: true, dial });
  */
 export function socksDial(options: SocksDialOptions): ProxyDial {
   const config = given('socksDial', options, [...PROXY_OPTIONS, 'version']);
