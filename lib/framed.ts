@@ -15,14 +15,13 @@ import { watchPeer } from './connection/liveness.js';
 import { isTlsError } from './connection/secure.js';
 import { WatchedLink } from './connection/watched-link.js';
 import { whoEnded } from './connection/who-ended.js';
-import { ClosedError, TlsError, WriteStallError } from './errors.js';
+import { ClosedError, ConfigError, TlsError, WriteStallError } from './errors.js';
 import type { ConnectionLostError, Endpoint, ErrorContext, TcpError } from './errors.js';
 import { DirectStreet } from './framed/direct-street.js';
 import { InwardStreet } from './framed/inward-street.js';
-import { endingOf, rejectedWhenClosed, type LastMoment, type LiveConfig } from './framed/live-config.js';
+import { endingOf, rejected, rejectedWhenClosed, type LastMoment, type LiveConfig } from './framed/live-config.js';
 import { Upgrading } from './framed/upgrading.js';
 import { Tally } from './monitor/tally.js';
-import { quiet } from './quiet.js';
 
 /** A Connection over a link. */
 export class LiveConnection<In, Out> implements Connection<In, Out> {
@@ -34,7 +33,7 @@ export class LiveConnection<In, Out> implements Connection<In, Out> {
   /** Its account. */
   readonly tally: Tally;
   readonly #inward: InwardStreet<In>;
-  readonly #direct: DirectStreet<Out>;
+  #direct: DirectStreet<Out> | undefined;
   #link!: Link;
   #watch = Subscription.EMPTY;
   #upgrading: Upgrading | undefined;
@@ -56,11 +55,6 @@ export class LiveConnection<In, Out> implements Connection<In, Out> {
       failed: (error) => this.drop(error),
     });
     this.inbound = this.#inward.inbound;
-    this.#direct = new DirectStreet<Out>({
-      ...{ config: live.config, tally: this.tally, link: () => this.#link, where: () => this.#where() },
-      failed: (error) => this.failed(error),
-      report: (error) => live.report?.(error),
-    });
     this.#use(link);
     if (live.tap === undefined) this.#watchPeer();
   }
@@ -101,14 +95,15 @@ export class LiveConnection<In, Out> implements Connection<In, Out> {
 
   upgrade(options?: unknown): Promise<void> {
     this.#upgrading ??= this.#makeUpgrading();
-    return quiet(this.#upgrading.start(options));
+    return this.#upgrading.start(options);
   }
 
   write(message: Out): Promise<void> {
-    if (this.#asked) return quiet(Promise.reject(new ClosedError(this.#where())));
+    if (this.#asked) return rejected(new ClosedError(this.#where()));
     if (this.#over || (this.#peerEnded && this.#live.halfOpen !== true))
-      return quiet(rejectedWhenClosed(this.closed, this.#where()));
-    return this.#direct.write(message);
+      return rejectedWhenClosed(this.closed, this.#where());
+    if (this.#upgrading?.pending === true) return rejected(new ConfigError('`write` must wait for `upgrade`'));
+    return this.#past.write(message);
   }
 
   async end(timeout = this.#live.config.endTimeout): Promise<void> {
@@ -135,6 +130,14 @@ export class LiveConnection<In, Out> implements Connection<In, Out> {
     this.#finish({ error: undefined, endedBy: 'us', reason });
   }
 
+  /** The way past the queue; most connections have no use for it. */
+  get #past(): DirectStreet<Out> {
+    return (this.#direct ??= new DirectStreet<Out>({
+      ...{ live: this.#live, tally: this.tally, link: () => this.#link, where: () => this.#where() },
+      failed: (error) => this.failed(error),
+    }));
+  }
+
   /** Everything from now on goes over this link. */
   #use(link: Link): void {
     const { writeTimeout = 0, scheduler } = this.#live.config;
@@ -152,7 +155,7 @@ export class LiveConnection<In, Out> implements Connection<In, Out> {
   #makeUpgrading(): Upgrading {
     return new Upgrading(this.#live, {
       ...{ closed: this.closed, link: () => this.#link, where: () => this.#where() },
-      ...{ settled: () => this.#direct.settled, tapped: () => this.#inward.tapped },
+      ...{ settled: () => this.#past.settled, tapped: () => this.#inward.tapped },
       upgraded: (secure) => {
         this.#inward.restart(secure);
         this.#use(secure);
@@ -168,7 +171,7 @@ export class LiveConnection<In, Out> implements Connection<In, Out> {
       where: this.#where(),
       heardAt: () => this.#inward.heardAt(),
       wantedSince: () => this.#inward.wantedSince(),
-      ask: () => (this.#asked || this.#peerEnded ? undefined : this.#direct.beat(heartbeat?.message)),
+      ask: () => (this.#asked || this.#peerEnded ? undefined : this.#past.beat(heartbeat?.message)),
       silent: (error) => this.drop(error),
     });
   }
@@ -203,11 +206,11 @@ export class LiveConnection<In, Out> implements Connection<In, Out> {
     this.#upgrading?.stop();
     this.#link.destroy();
     const rest = this.#link.rest();
-    const unconfirmed = (this.#live.unconfirmed?.() ?? 0) + this.#direct.unconfirmed;
+    const unconfirmed = (this.#live.unconfirmed?.() ?? 0) + (this.#direct?.unconfirmed ?? 0);
     const { unread, cut } = this.#inward.over(rest);
     const last = { ...how, asked: this.#asked, peerEnded: this.#peerEnded, unconfirmed, unread, cut };
     const ending = endingOf(last, this.tally, this.#where());
-    this.#direct.fail(ending.lost);
+    this.#direct?.fail(ending.lost);
     this.#resolveClosed(ending.asAsked ? undefined : ending.lost);
     this.#live.ended(ending);
   }

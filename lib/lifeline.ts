@@ -5,7 +5,7 @@
  *       ^            │ lost: report, rewind                  unsubscribing destroys the connection, the dial or the wait
  *       └─ reconnect ┘
  */
-import { Observable, Subject, Subscription, tap, timer } from 'rxjs';
+import { defer, NEVER, Subject, Subscription, tap, timer, type Observable } from 'rxjs';
 import { MAX_TIMER } from './check.js';
 import type { ResolvedSocket } from './config.js';
 import { liveOver } from './connect.js';
@@ -49,13 +49,13 @@ export class Lifeline<In, Out> {
   #live: LiveConnection<In, Out> | undefined;
   #session: WriteSession | undefined;
   #waiting = false;
-  readonly #shared: Pick<DialShared, 'endpoints' | 'tls'>;
+  readonly #shared: DialShared;
   #attempt = 0;
   #endpoint: Endpoint;
 
   constructor(parts: LifelineParts<In, Out>) {
     this.#parts = parts;
-    this.#shared = sharedOf(parts.config);
+    this.#shared = { ...sharedOf(parts.config), chosen: (endpoint) => this.#connecting(endpoint) };
     this.#endpoint = parts.config.endpoint;
   }
 
@@ -139,22 +139,10 @@ export class Lifeline<In, Out> {
     );
   }
 
-  /** One dial; which of several endpoints it goes to may be known at once, or late. */
   #dialled(): Observable<Link> {
     const { config, dial, monitor } = this.#parts;
-    return new Observable((subscriber) => {
-      // Whoever hears of 'connecting' may have ended the socket.
-      if (this.#subscription.closed) return;
-      let known = config.endpoints === undefined;
-      const chosen = (endpoint: Endpoint): void => {
-        known = true;
-        this.#connecting(endpoint);
-      };
-      const shared = { ...this.#shared, chosen };
-      const dialled = dial(config, () => monitor.counters.epoch, shared);
-      subscriber.add(dialled.pipe(tap({ error: () => known || this.#connecting({}) })).subscribe(subscriber));
-      if (!known && !subscriber.closed) this.#connecting({});
-    });
+    // Whoever hears of 'connecting' may have ended the socket.
+    return defer(() => (this.#subscription.closed ? NEVER : dial(config, () => monitor.counters.epoch, this.#shared)));
   }
 
   #dialling(attempt: number): void {

@@ -133,7 +133,7 @@ export class ServedConnection<In, Out> implements ServerConnection<In, Out>, Lis
   }
 
   write(message: Out): Promise<void> {
-    if (this.#outlet.closed && !this.#asked) return quiet(rejectedWhenClosed(this.closed, this.#where()));
+    if (this.#outlet.closed && !this.#asked) return rejectedWhenClosed(this.closed, this.#where());
     return quiet(
       new Promise((resolve, reject) => {
         const settled = (error?: TcpError): void => (error === undefined ? resolve() : reject(reasonOf(error)));

@@ -14,7 +14,7 @@ function made() {
   const told: unknown[] = [];
   const connection = {
     link,
-    wrote: (count: number) => told.push(['wrote', count]),
+    tally: { wrote: (count: number) => told.push(['wrote', count]) },
     failed: (error: Error) => told.push(['failed', error]),
   } as unknown as LiveConnection<Buffer, Bytes>;
   const ignore = (): void => undefined;

@@ -31,7 +31,7 @@ export type DialConfig = Pick<
 export interface DialShared {
   readonly endpoints?: Endpoints | undefined;
   readonly tls?: TlsClient | undefined;
-  /** Where this dial goes, if there are several endpoints. */
+  /** Where this dial goes, if there are several endpoints; empty as long as that is not known. */
   readonly chosen?: (endpoint: Endpoint) => void;
 }
 
@@ -81,19 +81,11 @@ class Dialling {
     const { endpoints } = this.#shared;
     if (endpoints === undefined) return this.#dial(this.#endpoint);
     this.#phase = 'lookup';
-    try {
-      this.#subscriber.add(
-        endpoints.next().subscribe({
-          next: (endpoint) => {
-            this.#shared.chosen?.(endpoint);
-            if (!this.#subscriber.closed) this.#dial(endpoint); // who heard of it may have ended all this
-          },
-          error: (error: unknown) => this.#fail('lookup', error),
-        }),
-      );
-    } catch (error) {
-      this.#fail('lookup', error);
-    }
+    const asked = endpoints.next(this.#shared.chosen).subscribe({
+      next: (endpoint) => (this.#subscriber.closed ? undefined : this.#dial(endpoint)), // who heard of it may have ended all this
+      error: (error: unknown) => this.#fail('lookup', error),
+    });
+    this.#subscriber.add(asked);
   }
 
   #dial(endpoint: Endpoint): void {

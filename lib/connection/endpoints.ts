@@ -1,4 +1,4 @@
-import { from, map, of, take, throwIfEmpty, type Observable, type ObservableInput } from 'rxjs';
+import { defer, from, map, Observable, of, take, tap, throwIfEmpty, type ObservableInput } from 'rxjs';
 import { clock } from '../clock.js';
 import type { EndpointsConfig } from '../config.js';
 import type { Endpoint } from '../errors.js';
@@ -24,13 +24,26 @@ export class Endpoints {
     this.#config = config;
   }
 
-  /** The endpoint of one dial; errors if the list is none, or empty, or is not to be had. */
-  next(): Observable<Endpoint> {
-    return this.#asked().pipe(
-      take(1),
-      throwIfEmpty(() => new Error('`endpoints` completed without a list')),
-      map((answer) => this.#choose(endpointList(answer, this.#config.dialled))),
-    );
+  /**
+   * The endpoint of one dial; errors if the list is none, or empty, or is not to be had. `tell` hears of it first, and of an empty one as long as it is not known, or if
+   * it never will be.
+   */
+  next(tell: (endpoint: Endpoint) => void = () => undefined): Observable<Endpoint> {
+    return new Observable((subscriber) => {
+      let told = false;
+      const hear = (endpoint: Endpoint): void => {
+        told = true;
+        tell(endpoint);
+      };
+      const chosen = defer(() => this.#asked()).pipe(
+        take(1),
+        throwIfEmpty(() => new Error('`endpoints` completed without a list')),
+        map((answer) => this.#choose(endpointList(answer, this.#config.dialled))),
+        tap({ next: hear, error: () => told || hear({}) }),
+      );
+      subscriber.add(chosen.subscribe(subscriber));
+      if (!told && !subscriber.closed) hear({});
+    });
   }
 
   /** The dial of this endpoint failed: it is passed over for a while. */

@@ -10,6 +10,7 @@ import type { TLSSocket } from 'node:tls';
 import { Subscription, type SchedulerLike } from 'rxjs';
 import type { Endpoint } from '../errors.js';
 import { TurnEnd } from '../turn.js';
+import { chunkBytes } from './chunk-bytes.js';
 import type { Link, LinkEvents } from './link.js';
 import { probe } from './probe.js';
 import type { SlabReader } from './slab-reader.js';
@@ -89,6 +90,7 @@ class SocketLink implements Link {
   #probing = Subscription.EMPTY;
   #over = false;
   #ended = false;
+  #released = false;
 
   constructor(raw: Duplex, endpoint: Endpoint, parts: LinkParts) {
     const { reader, carrier } = parts;
@@ -133,6 +135,7 @@ class SocketLink implements Link {
   }
 
   write(batch: Uint8Array, done: (error?: Error | null) => void): void {
+    if (this.#released) return done(new Error('the stream carries another by now'));
     try {
       // Of a net.Socket alone is it known that it has no use for the bytes after `done`: any other Duplex may only have queued them.
       this.raw.write(this.raw instanceof Socket ? batch : Buffer.from(batch), done);
@@ -157,6 +160,7 @@ class SocketLink implements Link {
   }
 
   release(): Duplex {
+    this.#released = true;
     this.#detach();
     this.raw.pause();
     this.rest(); // dropped
@@ -169,7 +173,7 @@ class SocketLink implements Link {
     for (let left = this.raw.readableLength; left > 0;) {
       const chunk: unknown = this.raw.read();
       if (chunk === null || chunk === undefined) break;
-      const bytes = toBuffer(chunk);
+      const bytes = chunkBytes(chunk);
       if (bytes !== undefined) chunks.push(bytes);
       left -= this.raw.readableObjectMode ? 1 : (bytes?.length ?? left);
     }
@@ -178,7 +182,7 @@ class SocketLink implements Link {
 
   readonly #onData = (chunk: unknown): void => {
     if (this.#over) return;
-    const bytes = toBuffer(chunk);
+    const bytes = chunkBytes(chunk);
     if (bytes === undefined) this.#onLost(new TypeError('the stream emitted something that is not bytes'));
     else if (bytes.length > 0) this.#events?.chunk(bytes);
   };
@@ -217,10 +221,4 @@ class SocketLink implements Link {
     this.raw.off('error', this.#onLost);
     this.raw.off('close', this.#onClose);
   }
-}
-
-function toBuffer(chunk: unknown): Buffer | undefined {
-  if (Buffer.isBuffer(chunk)) return chunk;
-  if (chunk instanceof Uint8Array) return Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
-  return typeof chunk === 'string' ? Buffer.from(chunk) : undefined;
 }

@@ -9,15 +9,17 @@ import { quiet } from '../quiet.js';
 
 /** What the street past the queue needs of its connection. */
 export interface DirectParts<Out> {
-  readonly config: { readonly codec: Pick<Codec<unknown, Out>, 'encode'>; readonly writeBuffer: WriteLimits };
+  readonly live: {
+    readonly config: { readonly codec: Pick<Codec<unknown, Out>, 'encode'>; readonly writeBuffer: WriteLimits };
+    /** A message of the heartbeat could not be made. */
+    readonly report?: (error: FrameError) => void;
+  };
   readonly tally: Tally;
   /** Where messages go just now. */
   readonly link: () => Link;
   readonly where: () => ErrorContext;
   /** A write failed: the link is of no use. */
   readonly failed: (error: Error) => void;
-  /** A message of the heartbeat could not be made. */
-  readonly report: (error: FrameError) => void;
 }
 
 /** The way of messages past the queue: at once, whole, never again; those of a user, and those of the heartbeat. */
@@ -42,10 +44,11 @@ export class DirectStreet<Out> {
 
   /** Writes one message; rejects if it cannot be encoded, or there is no room, or with what ended the connection. */
   write(message: Out): Promise<void> {
-    const { config, where } = this.#parts;
+    const { live, where } = this.#parts;
     try {
-      const bytes = encodeMessage(config.codec, message);
-      if (!this.#writes.hasRoom(bytes.length, config.writeBuffer)) throw new OverflowError('unsent', where(), message);
+      const bytes = encodeMessage(live.config.codec, message);
+      if (!this.#writes.hasRoom(bytes.length, live.config.writeBuffer))
+        throw new OverflowError('unsent', where(), message);
       return (this.#last = this.#write(bytes));
     } catch (error) {
       return quiet(Promise.reject(error instanceof FrameError ? error.at(where()) : (error as Error)));
@@ -55,11 +58,11 @@ export class DirectStreet<Out> {
   /** Writes a message of the heartbeat, if it has any, unless something before it is not written yet: then another would not be either. */
   beat(message: (() => Out) | undefined): void {
     if (message === undefined || this.unconfirmed > 0) return;
-    const { config, where, report } = this.#parts;
+    const { live, where } = this.#parts;
     try {
-      void this.#write(encodeMessage(config.codec, message()));
+      void this.#write(encodeMessage(live.config.codec, message()));
     } catch (error) {
-      report(asFrameError(error, 'the message of the heartbeat threw').at(where()));
+      live.report?.(asFrameError(error, 'the message of the heartbeat threw').at(where()));
     }
   }
 

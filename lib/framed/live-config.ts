@@ -1,6 +1,7 @@
 import type { ResolvedStreams } from '../config.js';
 import type { Upgrade } from '../connection/upgrade.js';
 import { ClosedError, ConnectionLostError, type ConnectionFacts, type ErrorContext, type TcpError } from '../errors.js';
+import { quiet } from '../quiet.js';
 import type { Receiver } from '../inbound/receive.js';
 import type { Counters } from '../monitor/stats.js';
 import type { Tally } from '../monitor/tally.js';
@@ -65,9 +66,14 @@ export function endingOf(last: LastMoment, tally: Tally, where: ErrorContext): E
 }
 
 /** The peer has ended: what is written now is lost with the connection. */
-export async function rejectedWhenClosed(
+export function rejectedWhenClosed(
   closed: Promise<ConnectionLostError | undefined>,
   where: ErrorContext,
 ): Promise<never> {
-  throw (await closed) ?? new ClosedError(where);
+  return quiet(closed.then((lost) => Promise.reject(lost ?? new ClosedError(where))));
+}
+
+/** A promise that is rejected, and may be ignored. */
+export function rejected(error: Error): Promise<never> {
+  return quiet(Promise.reject(error));
 }

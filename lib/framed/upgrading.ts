@@ -47,7 +47,17 @@ export class Upgrading {
   }
 
   /** Rejects with what went wrong, or with what ended the connection meanwhile. */
-  async start(options: unknown): Promise<void> {
+  start(options: unknown): Promise<void> {
+    return quiet(this.#start(options));
+  }
+
+  /** The connection is over. */
+  stop(): void {
+    this.#stopped = true;
+    this.#running.unsubscribe();
+  }
+
+  async #start(options: unknown): Promise<void> {
     const { tapped, settled, closed, where, link, upgraded, failed } = this.#parts;
     const { upgrade, config } = this.#live;
     if (!tapped() || upgrade === undefined || this.#asked) {
@@ -55,7 +65,7 @@ export class Upgrading {
     }
     this.#asked = true;
     await settled();
-    const lost = quiet(rejectedWhenClosed(closed, where()));
+    const lost = rejectedWhenClosed(closed, where());
     if (this.#stopped) return lost;
     const raw = link().release?.();
     if (raw === undefined) throw new ConfigError('`upgrade` needs a stream that can carry another');
@@ -73,11 +83,5 @@ export class Upgrading {
       });
     });
     await Promise.race([done, lost]);
-  }
-
-  /** The connection is over. */
-  stop(): void {
-    this.#stopped = true;
-    this.#running.unsubscribe();
   }
 }
