@@ -87,8 +87,8 @@ class Opening<In, Out> {
   #opened(): void {
     const connection = this.#connection;
     if (connection === undefined) return;
-    if (!connection.join()) {
-      const cause = new TypeError('`handshake` completed before its `upgrade`');
+    const cause = connection.join();
+    if (cause !== undefined) {
       const where = { endpoint: connection.endpoint, epoch: this.#opening.epoch() };
       return this.#failed(handshakeFailure(cause, where));
     }

@@ -84,13 +84,13 @@ export class LiveConnection<In, Out> implements Connection<In, Out> {
     return this.#inward.pause();
   }
 
-  /** The handshake is done: from now on its frames are those of the socket. Answers whether it can be: an upgrade that is under way must not be left behind. */
-  join(): boolean {
-    if (this.#upgrading?.pending === true) return false;
-    if (this.#live.tap === undefined || this.#over) return true;
-    this.#inward.join();
-    this.#watchPeer();
-    return true;
+  /** The handshake is done: from now on its frames are those of the socket. Answers why not, if it cannot be. */
+  join(): Error | undefined {
+    if (this.#upgrading?.pending === true) return new TypeError('`handshake` completed before its `upgrade`');
+    if (this.#asked || (this.#peerEnded && this.#live.halfOpen !== true)) return new Error('the connection is ending');
+    if (this.#live.tap !== undefined && !this.#over) this.#inward.join();
+    if (this.#live.tap !== undefined) this.#watchPeer();
+    return undefined;
   }
 
   upgrade(options?: unknown): Promise<void> {
@@ -166,7 +166,7 @@ export class LiveConnection<In, Out> implements Connection<In, Out> {
 
   #watchPeer(): void {
     const { idleTimeout = 0, heartbeat } = this.#live.config;
-    if (this.#over || (idleTimeout === 0 && heartbeat === undefined)) return;
+    if (this.#over || this.#peerEnded || (idleTimeout === 0 && heartbeat === undefined)) return;
     this.#watch = watchPeer(this.#live.config, {
       where: this.#where(),
       heardAt: () => this.#inward.heardAt(),

@@ -29,6 +29,8 @@ export class Handshake<In, Out> {
   readonly #events: HandshakeEvents;
   readonly #running = new Subscription();
   #where: ErrorContext | undefined;
+  /** Time was over before there was a link: the dial is about to say so, unless the link comes just now. */
+  #isLate = false;
 
   constructor(config: HandshakeConfig<In, Out>, events: HandshakeEvents) {
     this.#config = config;
@@ -39,6 +41,7 @@ export class Handshake<In, Out> {
   /** The link is open: the user has the word. */
   run(connection: Connection<In, Out>, epoch: number): void {
     const where = (this.#where = { endpoint: connection.endpoint, epoch });
+    if (this.#isLate) return this.#late();
     try {
       const answer: Observable<unknown> = from(this.#config.handshake(connection));
       this.#running.add(
@@ -59,7 +62,10 @@ export class Handshake<In, Out> {
 
   #late(): void {
     const where = this.#where;
-    if (where === undefined) return;
+    if (where === undefined) {
+      this.#isLate = true;
+      return;
+    }
     this.#over(() => this.#events.failed(new ConnectTimeoutError(this.#config.timeout, 'handshake', where)));
   }
 

@@ -72,7 +72,10 @@ function asked(value: unknown, check: (options: unknown) => Given, expected: str
     return () => {
       const answer: unknown = (value as () => unknown)();
       if (answer === undefined) throw refused('tls', 'an object', answer);
-      if (answer instanceof Promise) throw new ConfigError('`tls` must be an object, got a promise of one');
+      if (answer instanceof Promise) {
+        answer.catch(() => undefined); // whatever it says, it is none
+        throw new ConfigError('`tls` must be an object, got a promise of one');
+      }
       return check(answer);
     };
   }
@@ -119,5 +122,13 @@ function guard(name: string, own: Called, failed: (error: unknown, args: readonl
 
 /** Without prototype: Node reads inherited options too. */
 function frozen(options: Given): Given {
-  return Object.freeze(Object.assign(Object.create(null) as object, options));
+  const taken = Object.create(null) as Record<string, unknown>;
+  for (const [name, value] of Object.entries(options)) taken[name] = copyOf(value);
+  return Object.freeze(taken);
+}
+
+/** Lists and bytes are copied: a certificate that is changed in place is another one. */
+function copyOf(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(copyOf);
+  return value instanceof Uint8Array ? Buffer.from(value) : value;
 }

@@ -126,7 +126,13 @@ describe('Handshake', () => {
     });
 
     it('is the dial’s own while there is no connection', () => {
-      expect(alarmsOf(() => NEVER, 5000, 6000)).to.eql([]);
+      expect(alarmsOf(() => NEVER, 5000, 0)).to.eql([]);
+    });
+
+    it('is over at once for a link that comes when it has passed: the dial’s own may be a moment late', () => {
+      const [[at, error] = [], ...more] = alarmsOf(() => NEVER, TIMEOUT);
+      expect([at, more.length]).to.eql([TIMEOUT, 0]);
+      expect(error).to.be.instanceOf(ConnectTimeoutError);
     });
 
     it('is over once the handshake is', () => {

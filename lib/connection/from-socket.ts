@@ -115,10 +115,8 @@ class SocketLink implements Link {
     this.raw.on('close', this.#onClose);
     const { reader } = this.#parts;
     if (reader === undefined) this.raw.on('data', this.#onData);
-    else {
-      reader.listen(this.#onRead);
-      this.raw.resume();
-    }
+    else reader.listen(this.#onRead);
+    this.raw.resume(); // a custom dial may have paused it, so as to lose nothing
   }
 
   pause(): void {

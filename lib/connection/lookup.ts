@@ -10,10 +10,10 @@ export function checkedLookup(
   entered: (phase: 'lookup' | 'connect') => void,
 ): net.LookupFunction {
   return (hostname, options, callback) => {
-    let answered = false;
+    let over = false;
     const answer = (error: unknown, address?: unknown): void => {
-      if (answered) return;
-      answered = true;
+      if (over) return;
+      over = true;
       const addresses = error ? [] : addressesIn(address);
       const first = addresses[0];
       if (first === undefined) return callback(asError(error), '', 0);
@@ -23,7 +23,9 @@ export function checkedLookup(
     };
     entered('lookup');
     try {
-      lookup(hostname, options, answer);
+      // An async function is taken for one that answers nothing; what it throws is its answer.
+      const answered = (lookup as (...args: Parameters<net.LookupFunction>) => unknown)(hostname, options, answer);
+      if (answered instanceof Promise) answered.catch(answer);
     } catch (error) {
       answer(error ?? new Error('lookup threw'));
     }

@@ -5,7 +5,10 @@ import { codeOf, ConnectError, TcpError, type TlsError } from '../errors.js';
 const PASSING = new Set(
   (
     'ECONNREFUSED ECONNRESET ECONNABORTED EPIPE ETIMEDOUT EHOSTUNREACH EHOSTDOWN ENETUNREACH ENETDOWN EADDRNOTAVAIL ' +
-    'EMFILE ENFILE ENOBUFS ENOMEM ENOTFOUND EAI_AGAIN ECANCELED ENOENT EAGAIN'
+    'EMFILE ENFILE ENOBUFS ENOMEM ENOTFOUND EAI_AGAIN ECANCELED ENOENT EAGAIN EADDRINUSE ENETRESET ENONET ' +
+    // Of resolvers: `dns.resolve()`, and functions of users that ask others.
+    'EAI_FAIL EAI_NODATA ESERVFAIL ETIMEOUT ENODATA EREFUSED EBADRESP ABORT_ERR UND_ERR_CONNECT_TIMEOUT UND_ERR_HEADERS_TIMEOUT ' +
+    'UND_ERR_BODY_TIMEOUT UND_ERR_SOCKET ERR_SOCKET_CONNECTION_TIMEOUT ERR_STREAM_PREMATURE_CLOSE'
   ).split(' '),
 );
 
@@ -40,7 +43,8 @@ function isForbidden(cause: unknown): boolean {
 
 function passes(cause: unknown): boolean {
   if (cause instanceof TcpError) return isRetryable(cause); // of a handshake
-  const code = codeOf(cause);
+  // `fetch` says with a TypeError that the network failed, and why in its cause.
+  const code = codeOf(cause) ?? (cause instanceof TypeError ? codeOf(cause.cause) : undefined);
   if (code !== undefined) return PASSING.has(code);
   return !(cause instanceof TypeError || cause instanceof RangeError || cause instanceof SyntaxError);
 }

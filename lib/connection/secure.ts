@@ -30,6 +30,8 @@ export class TlsClient {
   readonly #options: () => Given;
   #last: Given | undefined;
   #context: tls.SecureContext | undefined;
+  /** Another object for all dials whose options say something else: their sessions have nothing to do with each other. */
+  #era = {};
   readonly #sessions = new Map<string, Buffer>();
 
   constructor(options: () => Given) {
@@ -41,6 +43,7 @@ export class TlsClient {
     const options = this.#options();
     if (this.#last === undefined || !equal(options, this.#last)) {
       this.#context = contextOf(options);
+      this.#era = {};
       this.#sessions.clear(); // a session has the identity of the certificates that made it
     }
     this.#last = options;
@@ -53,16 +56,17 @@ export class TlsClient {
     const key = JSON.stringify([endpoint.host, endpoint.port, endpoint.path]);
     const session = this.#sessions.get(key) ?? options.session;
     this.#sessions.delete(key); // until it has proved to be good
+    const era = this.#era;
     const secure = tlsOver(raw, endpoint, bare({ ...options, session, secureContext }));
-    secure.on('session', (fresh: Buffer) => this.#keep(key, fresh, secureContext));
+    secure.on('session', (fresh: Buffer) => this.#keep(key, fresh, era));
     secure.once('secureConnect', () => {
-      if (secure.isSessionReused() && !this.#sessions.has(key)) this.#keep(key, session, secureContext);
+      if (secure.isSessionReused() && !this.#sessions.has(key)) this.#keep(key, session, era);
     });
     return secure;
   }
 
-  #keep(key: string, session: unknown, context: tls.SecureContext | undefined): void {
-    if (this.#context !== context) return; // of other certificates
+  #keep(key: string, session: unknown, era: object): void {
+    if (this.#era !== era) return; // of other options
     this.#sessions.delete(key);
     this.#sessions.set(key, session as Buffer);
     const [oldest] = this.#sessions.keys();

@@ -2,7 +2,7 @@ import { Observable } from 'rxjs';
 import { clock } from '../clock.js';
 import type { Link } from '../connection/link.js';
 import type { Audible } from '../connection/silence.js';
-import type { Deque } from '../deque.js';
+import { Deque } from '../deque.js';
 import type { ErrorContext, FrameError } from '../errors.js';
 import type { Intake } from '../inbound/intake.js';
 import { iterate, type Giver, type Iterated, type Unused } from '../inbound/iterate.js';
@@ -63,7 +63,7 @@ export class InwardStreet<In> implements Audible, Giver<In, Intake<In> | undefin
   /** The bytes come from another link, and nothing that came before counts. */
   restart(link: Link): void {
     this.#era++;
-    this.#receiver.restart(this.#intake, link);
+    this.#intake.restart(link);
   }
 
   /** The handshake is done: what it did not take, and what follows, is the socket's. */
@@ -83,7 +83,20 @@ export class InwardStreet<In> implements Audible, Giver<In, Intake<In> | undefin
     return this.#era;
   }
 
+  get emitter(): Receiver<In> {
+    return this.#receiver;
+  }
+
+  /** What the tap had emitted goes back to the bytes that it is of: nobody else has seen it, even if the socket has subscribers by now. */
   giveBack(unused: Deque<Unused<In, Intake<In> | undefined>>): void {
+    const { tap } = this.#parts;
+    const tapped: typeof unused = new Deque();
+    unused.retain((item) => {
+      if (item.emitter !== tap) return true;
+      tapped.push(item);
+      return false;
+    });
+    if (tapped.length > 0) this.#receiver.takeBack(this.#intake, tapped);
     this.#receiver.giveBack(unused);
   }
 

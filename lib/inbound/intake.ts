@@ -126,9 +126,9 @@ export class Intake<In> {
     if (!this.over) this.#link.resume();
   }
 
-  /** Takes a frame back that nobody used: it comes before everything that waits, and behind those that were taken back before. */
-  unread(frame: In): void {
-    this.#unread.push(frame);
+  /** Takes frames back that nobody used: they come before everything that waits, in their order. */
+  takeBack(unused: Deque<{ readonly frame: In }>): void {
+    for (let item = unused.pop(); item !== undefined; item = unused.pop()) this.#unread.unshift(item.frame);
   }
 
   /** The connection goes on over another link, and nothing that came before counts: not a byte, not half a frame. */

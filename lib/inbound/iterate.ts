@@ -14,12 +14,16 @@ export interface Iterated<In> extends Pausable {
 export interface Unused<In, Origin> {
   readonly frame: In;
   readonly origin: Origin;
+  /** Who emitted it, if the giver has had several. */
+  readonly emitter?: unknown;
 }
 
 /** Who emits the frames, and takes those back that were not used. */
 export interface Giver<In, Origin> {
   /** Where the frame that is emitted just now comes from. */
   readonly origin: Origin;
+  /** Who emits now. */
+  readonly emitter?: unknown;
   /** Changes when nothing that was emitted before counts any more. */
   readonly era?: unknown;
   giveBack(unused: Deque<Unused<In, Origin>>): void;
@@ -112,7 +116,8 @@ class FrameIterator<In, Origin> implements AsyncIterableIterator<In, undefined> 
   #take(frame: In): void {
     const asking = this.#asking.shift();
     if (asking !== undefined) return asking.resolve({ done: false, value: frame });
-    this.#frames.push({ frame, origin: this.#giver.origin, size: this.#ahead.came(frame), era: this.#giver.era });
+    const { origin, emitter, era } = this.#giver;
+    this.#frames.push({ frame, origin, emitter, era, size: this.#ahead.came(frame) });
   }
 
   #end(): void {

@@ -73,8 +73,8 @@ export class Receiver<In> {
    * holds. That receiver is of no use any more.
    */
   adopt(other: Receiver<In>): void {
-    other.#returned.moveTo(other.#row.first);
     this.#row.absorb(other.#row);
+    this.#returned.absorb(other.#returned);
     this.#audience.absorb(other.#audience, this.#row.first);
     this.gate.absorb(other.gate);
     this.#cut = undefined;
@@ -82,10 +82,11 @@ export class Receiver<In> {
     TurnEnd.queue(() => this.#pump());
   }
 
-  /** A connection goes on over another link; nothing that came before counts, nor what was given back of it. */
-  restart(intake: Intake<In>, link: Link): void {
-    this.#returned.clear();
-    intake.restart(link);
+  /** Takes frames back that nobody else has seen: they come before all that waits of their connection. */
+  takeBack(intake: Intake<In>, unused: Deque<Unused<In, Intake<In> | undefined>>): void {
+    if (intake.finished) this.#returned.put(unused);
+    else intake.takeBack(unused);
+    TurnEnd.queue(() => this.#pump());
   }
 
   /** The frames of one connection alone; it completes with that connection's last frame. */

@@ -29,9 +29,9 @@ export class Returned<In, Origin> {
     this.emitted = undefined;
   }
 
-  /** Puts all frames back where they came from. */
-  moveTo(origin: { unread(frame: In): void } | undefined): void {
-    for (let item = this.#items.shift(); item !== undefined; item = this.#items.shift()) origin?.unread(item.frame);
+  /** Takes over those of another, behind its own. */
+  absorb(other: Returned<In, Origin>): void {
+    for (let item = other.shift(); item !== undefined; item = other.shift()) this.#items.push(item);
   }
 
   /** Gives those of one origin, or all if none is given, to a subscriber who came after the end, and then the end; in a later microtask, if there are any. */

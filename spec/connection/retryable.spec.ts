@@ -131,6 +131,8 @@ describe('isRetryable', () => {
       ['a wrong option of upgrade()', new ConfigError('x'), false],
       ['an upgrade that was refused', new TlsError({}), false],
       ['an end that it asked for itself', new ClosedError(), false],
+      ['a `fetch` that the network failed', new TypeError('fetch failed', { cause: coded('ECONNREFUSED') }), true],
+      ['a time limit of its own', coded('ABORT_ERR'), true],
       ['a code that passes', coded('ECONNREFUSED'), true],
       ['a code that stays', coded('EACCES'), false],
       ['a dial of its own that may pass', dialFailed(coded('ECONNREFUSED')), true],

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { lines } from '../../lib/codec/lines.js';
+import { Deque } from '../../lib/deque.js';
 import { FrameError } from '../../lib/errors.js';
 import { DecodeDriver } from '../../lib/inbound/decode.js';
 import { Intake } from '../../lib/inbound/intake.js';
@@ -239,13 +240,18 @@ describe('Intake', () => {
     expect(() => intake.next()).to.throw(FrameError, 'too-large');
   });
 
-  describe('unread()', () => {
+  function back(...frames: string[]): Deque<{ readonly frame: string }> {
+    const unused = new Deque<{ readonly frame: string }>();
+    for (const frame of frames) unused.push({ frame });
+    return unused;
+  }
+
+  describe('takeBack()', () => {
     it('gives frames that were taken back before everything that waits, in their order', () => {
       const { intake } = made();
       take(intake, 'a\nb\nc\nd');
       const [a, b] = [intake.next()!, intake.next()!];
-      intake.unread(a);
-      intake.unread(b);
+      intake.takeBack(back(a, b));
       expect([1, 2, 3, 4].map(() => intake.next())).to.eql(['a', 'b', 'c', undefined]);
     });
 
@@ -254,7 +260,7 @@ describe('Intake', () => {
       const events = { decoded: () => decoded++, failed: () => {} };
       const intake = new Intake<string>(fakeLink(), WHERE, events, () => new DecodeDriver(lines(), () => {}));
       take(intake, 'a\n');
-      intake.unread(intake.next()!);
+      intake.takeBack(back(intake.next()!));
       intake.next();
       expect([intake.spent, decoded, intake.heldBytes]).to.eql([false, 1, 2]);
       intake.next();
@@ -263,7 +269,7 @@ describe('Intake', () => {
 
     it('holds the link: what comes has to wait behind it [S6]', () => {
       const { intake, link } = made();
-      intake.unread('a');
+      intake.takeBack(back('a'));
       take(intake, 'b\n');
       intake.settle();
       expect([link.paused, intake.next(), intake.next()]).to.eql([true, 'a', 'b']);
@@ -271,7 +277,7 @@ describe('Intake', () => {
 
     it('is discarded with the rest', () => {
       const { intake } = made();
-      intake.unread('a');
+      intake.takeBack(back('a'));
       intake.discard();
       expect([intake.next(), intake.spent]).to.eql([undefined, true]);
     });
@@ -281,7 +287,7 @@ describe('Intake', () => {
     it('drops all that came before: bytes that wait, frames taken back, half a frame in the decoder', () => {
       const { intake, drivers } = made();
       take(intake, 'a\nhal');
-      intake.unread(intake.next()!);
+      intake.takeBack(back(intake.next()!));
       intake.next();
       intake.next();
       take(intake, 'f\nwaits\n');
