@@ -121,8 +121,11 @@ export interface ReconnectConfig {
   readonly stableAfter?: number;
   /** Decides instead of the backoff: its first emission dials, completing without one gives up, as does a throw. `attempt` is that of the dial to come. */
   readonly delay?: (error: TcpError, attempt: number) => ObservableInput<unknown>;
-  /** Whether to go on after this error. @default by its code: network errors yes, wrong arguments and certificates no */
-  readonly retryable?: (error: TcpError) => boolean;
+  /**
+   * Whether to go on after this error; it replaces the default, which it is given: `(error, byDefault) => byDefault || error.code === 'TCP_TLS'`.
+   * @default by its code: network errors yes, wrong arguments and certificates no; where there are several endpoints, as long as one of them has not refused us for good
+   */
+  readonly retryable?: (error: TcpError, byDefault: boolean) => boolean;
   /** Source of the jitter, from 0 to 1. @default Math.random */
   readonly random?: () => number;
 }

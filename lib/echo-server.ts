@@ -1,7 +1,8 @@
 import { given, flag } from './check.js';
 import type { SocketOptions } from './config.js';
 import { pacedMap } from './inbound/paced-map.js';
-import { tcpServer, type TcpServer, type TcpServerConfig } from './tcp-server.js';
+import type { TcpServer, TcpServerConfig } from './server.js';
+import { tcpServer } from './tcp-server.js';
 
 /** Options of {@link echoServer}. */
 export interface EchoServerConfig extends Omit<TcpServerConfig, 'codec' | 'socket' | 'handshake' | 'heartbeat'> {

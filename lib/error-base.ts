@@ -159,7 +159,9 @@ function summaryOf(cause: unknown, causes: number): unknown {
     if (!(cause instanceof Error)) return typeof cause;
     const code = codeOf(cause);
     const name = printable(cause.name, 80);
-    return code === undefined ? { name } : { name, code };
+    const origin: unknown = Reflect.get(cause, 'origin'); // of a ProxyError: whose fault it was
+    const whose = origin === 'proxy' || origin === 'target' ? { origin } : {};
+    return code === undefined ? { name, ...whose } : { name, code, ...whose };
   } catch {
     return typeof cause; // it throws when it is looked at
   }

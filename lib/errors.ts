@@ -287,7 +287,10 @@ export class ReconnectLimitError extends TcpErrorBase {
   readonly attempts: number;
 
   constructor(attempts: number, context: ErrorContext) {
-    super(`gave up on ${describeEndpoint(context.endpoint)} after ${counted(attempts, 'redial')}`, context);
+    super(
+      `gave up on ${describeEndpoint(context.endpoint)} after ${counted(attempts, 'redial')}${codeSuffix(context.cause)}`,
+      context,
+    );
     this.attempts = attempts;
   }
 }

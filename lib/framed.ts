@@ -7,7 +7,7 @@
  *       └ reset, drop, destroy(), deadline ──────────────> over, lost
  */
 import type { Duplex } from 'node:stream';
-import { Subscription, timer, type Observable } from 'rxjs';
+import { Subscription, type Observable } from 'rxjs';
 import type { BufferLimits } from './config.js';
 import type { Connection } from './connection/connection.js';
 import type { Link, LinkEvents } from './connection/link.js';
@@ -18,6 +18,7 @@ import { whoEnded } from './connection/who-ended.js';
 import { ClosedError, ConfigError, TlsError, WriteStallError } from './errors.js';
 import type { ConnectionLostError, Endpoint, ErrorContext, TcpError } from './errors.js';
 import { DirectStreet } from './framed/direct-street.js';
+import { Farewell } from './framed/farewell.js';
 import { InwardStreet } from './framed/inward-street.js';
 import { endingOf, rejected, rejectedWhenClosed, type LastMoment, type LiveConfig } from './framed/live-config.js';
 import { Upgrading } from './framed/upgrading.js';
@@ -40,7 +41,7 @@ export class LiveConnection<In, Out> implements Connection<In, Out> {
   #peerEnded = false;
   #asked = false;
   #over = false;
-  #deadline = Subscription.EMPTY;
+  #farewell: Farewell | undefined;
   #resolveClosed: (lost: ConnectionLostError | undefined) => void = () => undefined;
 
   constructor(link: Link, live: LiveConfig<In, Out>) {
@@ -69,11 +70,6 @@ export class LiveConnection<In, Out> implements Connection<In, Out> {
 
   get raw(): Duplex {
     return this.#link.raw;
-  }
-
-  /** Whether a frame came in after one of ours was written: proof of a peer that works. */
-  get answered(): boolean {
-    return this.tally.answered;
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<In> {
@@ -109,6 +105,7 @@ export class LiveConnection<In, Out> implements Connection<In, Out> {
   async end(timeout = this.#live.config.endTimeout): Promise<void> {
     if (!this.#over && !this.#asked) {
       this.#asked = true;
+      this.#watch.unsubscribe(); // from now on the deadline judges
       this.#live.ending(true);
       this.#closeWithin(timeout);
     }
@@ -117,6 +114,11 @@ export class LiveConnection<In, Out> implements Connection<In, Out> {
 
   destroy(error?: Error): void {
     this.#finish({ error, endedBy: 'us', reason: undefined });
+  }
+
+  /** Calls it once all that was read has been handed out: now, or later. */
+  whenSpent(go: () => void): void {
+    this.#inward.whenSpent(go);
   }
 
   /** The link is over, or a write to it failed. */
@@ -134,7 +136,7 @@ export class LiveConnection<In, Out> implements Connection<In, Out> {
   get #past(): DirectStreet<Out> {
     return (this.#direct ??= new DirectStreet<Out>({
       ...{ live: this.#live, tally: this.tally, link: () => this.#link, where: () => this.#where() },
-      failed: (error) => this.failed(error),
+      ...{ failed: (error) => this.failed(error), ended: () => this.#over || this.#asked },
     }));
   }
 
@@ -171,7 +173,7 @@ export class LiveConnection<In, Out> implements Connection<In, Out> {
       where: this.#where(),
       heardAt: () => this.#inward.heardAt(),
       wantedSince: () => this.#inward.wantedSince(),
-      ask: () => (this.#asked || this.#peerEnded ? undefined : this.#past.beat(heartbeat?.message)),
+      ask: () => this.#past.beat(heartbeat?.message),
       silent: (error) => this.drop(error),
     });
   }
@@ -189,19 +191,16 @@ export class LiveConnection<In, Out> implements Connection<In, Out> {
 
   #closeWithin(timeout: number): void {
     const fin = (): void => (this.#over ? undefined : this.#link.end());
-    if (this.#live.beforeFin === undefined) fin();
-    else this.#live.beforeFin(fin);
-    if (this.#over) return;
-    this.#deadline.unsubscribe();
-    this.#deadline = timer(timeout, this.#live.config.scheduler).subscribe(() => {
+    const late = (): void =>
       this.#finish({ error: undefined, endedBy: this.#peerEnded ? 'peer' : 'us', reason: undefined });
-    });
+    this.#farewell ??= new Farewell(this.#live, fin, late);
+    this.#farewell.within(timeout);
   }
 
   #finish(how: Pick<LastMoment, 'error' | 'endedBy' | 'reason'>): void {
     if (this.#over) return;
     this.#over = true;
-    this.#deadline.unsubscribe();
+    this.#farewell?.stop();
     this.#watch.unsubscribe();
     this.#upgrading?.stop();
     this.#link.destroy();

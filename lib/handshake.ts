@@ -71,8 +71,11 @@ export class Handshake<In, Out> {
 
   #over(outcome: () => void): void {
     if (this.#running.closed) return;
-    this.#running.unsubscribe();
-    outcome();
+    try {
+      this.#running.unsubscribe();
+    } finally {
+      outcome(); // whatever the user's teardown throws
+    }
   }
 }
 

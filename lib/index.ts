@@ -1,7 +1,8 @@
 /** rx-tcp: a TCP client for RxJS. Start at {@link tcpSocket}. */
 export { tcpSocket } from './tcp-socket.js';
 export type { TcpSocket } from './socket.js';
-export { tcpServer, type TcpServer, type TcpServerConfig } from './tcp-server.js';
+export { tcpServer } from './tcp-server.js';
+export type { TcpServer, TcpServerConfig } from './server.js';
 export type { ServerConnection } from './served.js';
 export { echoServer, type EchoServerConfig } from './echo-server.js';
 export { toDuplex } from './duplex.js';

@@ -133,7 +133,8 @@ export class Lifeline<In, Out> {
           this.#waiting = true;
           this.#tell({ type: 'backoff', attempt, delay, cause });
         },
-        answered: ({ answered }) => answered,
+        answered: ({ tally }) => tally.answered,
+        elsewhere: (error) => this.#shared.endpoints?.isElsewhere(error) === true,
         hurry: this.#hurry,
       }),
     );

@@ -64,6 +64,8 @@ export function serverOptions(options: unknown): Given {
   const taken = guarded(aboutTls(options, SERVER));
   const identified = ['cert', 'pfx', 'SNICallback', 'pskCallback'].some((name) => name in taken);
   if (!identified) throw refused('tls', 'an object with `key` and `cert`, or another identity of the server', options);
+  const keyless = 'cert' in taken && !('key' in taken || 'privateKeyIdentifier' in taken);
+  if (keyless) throw refused('tls.key', 'given with `tls.cert`', undefined);
   return frozen({ ...taken, rejectUnauthorized: taken.rejectUnauthorized !== false });
 }
 

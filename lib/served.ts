@@ -112,17 +112,19 @@ export class ServedConnection<In, Out> implements ServerConnection<In, Out>, Lis
     this.#session = flowInto(live, this.#outlet);
   }
 
-  /** Nothing more is accepted. */
+  /** The connection ends: nothing more is accepted, save what is written in answer to frames that came before the peer's FIN. */
   ending(asked: boolean): void {
-    this.#asked ||= asked;
-    if (asked) this.#parts.receiver.gate.drain();
+    if (!asked) return;
+    this.#asked = true;
+    this.#parts.receiver.gate.drain();
     this.#outlet.close();
   }
 
   /** Calls it once all that was accepted is written. */
   beforeFin(fin: () => void): void {
     this.#fin = fin;
-    this.#finIfWritten();
+    if (this.#live === undefined || this.#asked) return this.#closeOutlet();
+    this.#live.whenSpent(() => this.#closeOutlet());
   }
 
   /** It is over. */
@@ -184,9 +186,14 @@ export class ServedConnection<In, Out> implements ServerConnection<In, Out>, Lis
     return this.#live;
   }
 
+  #closeOutlet(): void {
+    this.#outlet.close();
+    this.#finIfWritten();
+  }
+
   #finIfWritten(): void {
     const fin = this.#fin;
-    if (fin === undefined || this.#outlet.queue.frames > 0) return;
+    if (fin === undefined || !this.#outlet.closed || this.#outlet.queue.frames > 0) return;
     this.#fin = undefined;
     this.#session?.finish();
     fin();

@@ -1,9 +1,7 @@
 import * as net from 'node:net';
-import type * as tls from 'node:tls';
 import { Subject, Subscription, timer, type Observable } from 'rxjs';
 import { given, milliseconds } from './check.js';
-import type { Bytes, Codec } from './codec/codec.js';
-import type { SocketOptions, StreamConfig } from './config.js';
+import type { Codec } from './codec/codec.js';
 import { liveOver } from './connect.js';
 import { accept, type AcceptConfig } from './connection/accept.js';
 import { withTickets } from './connection/secure.js';
@@ -17,61 +15,11 @@ import { ServerTally, type ServerStats } from './monitor/server-stats.js';
 import { newCounters } from './monitor/stats.js';
 import { quiet } from './quiet.js';
 import { resolveServer, type ResolvedServer } from './resolve-server.js';
+import type { TcpServer, TcpServerConfig } from './server.js';
 import { ServedConnection, type ServerConnection } from './served.js';
 
 /** What Node itself may hold of a connection that is not read from, in bytes: chunks of one byte cost it 750 each. */
 const NODES_OWN = 4096;
-
-/** Options of {@link tcpServer}. */
-export interface TcpServerConfig<In = Buffer, Out = Bytes> extends StreamConfig<In, Out> {
-  /** Port to listen on; 0 lets the system choose one. @default 0 */
-  readonly port?: number | string;
-  /** Address to listen on. @default every address of the machine */
-  readonly host?: string;
-  /** Path of a unix socket or name of a named pipe, instead of `host` and `port`. */
-  readonly path?: string;
-  /**
-   * Speaks TLS, with Node's options of `tls.createServer` that are about TLS, `key` and `cert` first of all; a function is asked for each connection, so that certificates can be
-   * changed. With `requestCert` a client that cannot be verified is refused, save where `rejectUnauthorized` is exactly `false`.
-   */
-  readonly tls?: tls.TlsOptions | (() => tls.TlsOptions);
-  /** Milliseconds that a client may take for TLS and `handshake` together. @default 10_000 */
-  readonly handshakeTimeout?: number;
-  /** How many connections there may be at once, those in their handshake included; any more are closed as they come, and counted in `stats()`. @default Infinity */
-  readonly maxConnections?: number;
-  /** Groups the connections in `openSockets()` and `countByName()`. */
-  readonly name?: string;
-  /**
-   * Options of the accepted sockets. With `allowHalfOpen` a connection whose peer has sent its FIN can still be written to, and must be ended by
-   * you; without, it is ended as soon as what was accepted is written. @default false
-   */
-  readonly socket?: Pick<SocketOptions, 'noDelay' | 'keepAlive' | 'keepAliveInitialDelay' | 'allowHalfOpen'>;
-}
-
-/** A listening server. */
-export interface TcpServer<In = Buffer, Out = Bytes> {
-  /**
-   * Each connection, once its handshake is done. One that comes while nobody is subscribed is ended. Completes when closed, or when it cannot listen.
-   */
-  readonly connections: Observable<ServerConnection<In, Out>>;
-  /**
-   * Where it listens, once it does; for a `path` that is the address. Rejects with a {@link ConnectError} if it cannot, with a {@link ClosedError} if it was closed before;
-   * it may be ignored.
-   */
-  readonly listening: Promise<net.AddressInfo>;
-  /**
-   * What went wrong with a connection: its handshake, its loss by anything but a FIN, a frame that was cut or skipped, a message that was refused or not written.
-   * It ends nothing and replays the newest 100. How each connection ended is in its `closed`.
-   */
-  readonly errors: Observable<TcpError>;
-  /** A frozen snapshot of what it has done, and of what stands now. */
-  stats(): ServerStats;
-  /**
-   * Stops listening, gives up what is in its handshake, and ends every connection once what it accepted is written; those that are left after `timeout` ms (default
-   * `endTimeout`, 0 is at once) are destroyed. Always resolves.
-   */
-  close(options?: { readonly timeout?: number }): Promise<void>;
-}
 
 /**
  * The other end: accepts connections, with the same codecs and the same Connection as the client.
@@ -165,9 +113,13 @@ class Listener<In, Out> implements TcpServer<In, Out> {
     const report = (error: TcpError): void => this.#errorLog.report(error);
     const receiver = new Receiver<In>(config.codec, { report });
     const counters = { ...newCounters(), epoch: ++this.#tally.accepted };
-    const served = new ServedConnection<In, Out>({ config, receiver, counters, name, report });
-    const listed = new Subscription();
     const account = this.#tally.account(counters);
+    const reportMessage = (error: TcpError): void => {
+      report(error);
+      if (!this.#open.has(served)) account(); // what comes so late is in no sum yet
+    };
+    const served = new ServedConnection<In, Out>({ config, receiver, counters, name, report: reportMessage });
+    const listed = new Subscription();
     const opening = liveOver<In, Out>(accept(raw, endpoint, { tls: this.#tls, timeout }), {
       ...{ config, timeout, epoch: () => counters.epoch },
       live: () => ({
@@ -178,14 +130,18 @@ class Listener<In, Out> implements TcpServer<In, Out> {
         beforeFin: (fin) => served.beforeFin(fin),
       }),
       tell: ({ lost, asAsked, reason }) => {
+        const goodbye = reason === undefined && lost.clean; // how most clients leave: no error
+        if (!asAsked && !goodbye) report(reason ?? lost); // before what it left unwritten
         served.ended(lost);
         account();
         listed.unsubscribe();
         receiver.end(() => undefined, account); // what was read and waits for its reader outlives the connection
-        const goodbye = reason === undefined && lost.clean; // how most clients leave: no error
-        return asAsked || goodbye ? undefined : (reason ?? lost);
+        return undefined;
       },
-      failed: () => this.#tally.failed++,
+      failed: () => {
+        this.#tally.failed++;
+        account();
+      },
     });
     const running = new Subscription();
     this.#opening.add(running);
@@ -200,8 +156,8 @@ class Listener<In, Out> implements TcpServer<In, Out> {
           else void served.end();
         },
         error: (error: TcpError) => {
-          running.unsubscribe();
           report(error);
+          running.unsubscribe();
         },
         complete: () => running.unsubscribe(),
       }),
@@ -222,7 +178,7 @@ class Listener<In, Out> implements TcpServer<In, Out> {
     const stopped = new Promise<void>((resolve) => {
       this.#server.close(() => resolve()); // its error says that it did not listen: closed all the same
     });
-    for (const opening of this.#opening) opening.unsubscribe();
+    for (const opening of this.#opening) giveUp(opening);
     const late = timer(timeout).subscribe(() => {
       for (const connection of this.#open) connection.destroy();
     });
@@ -231,6 +187,17 @@ class Listener<In, Out> implements TcpServer<In, Out> {
     await stopped;
     this.#accepted.complete();
     this.#errorLog.complete();
+  }
+}
+
+/** What a handshake of the user's throws as it is given up must not keep the others open. */
+function giveUp(opening: Subscription): void {
+  try {
+    opening.unsubscribe();
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
   }
 }
 

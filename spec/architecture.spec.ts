@@ -26,7 +26,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['framed', 'socket'],
   ['flow', 'handshake'],
   ['connect', 'served'],
-  ['lifeline'],
+  ['lifeline', 'server'],
   ['tcp-socket', 'tcp-server'],
   ['duplex', 'request', 'echo-server', 'proxy'],
   ['index'],

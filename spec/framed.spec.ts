@@ -74,7 +74,6 @@ describe('LiveConnection', () => {
       epoch: 4,
       raw: link.raw,
       readBuffer: READ_BUFFER,
-      answered: false,
     });
   });
 
@@ -297,9 +296,9 @@ describe('LiveConnection', () => {
       void connection.write('a');
       link.confirm();
       expect(await read()).to.eql(['greeting']);
-      expect(connection.answered).to.equal(false);
+      expect(connection.tally.answered).to.equal(false);
       link.chunk('reply\n');
-      expect(connection.answered).to.equal(true);
+      expect(connection.tally.answered).to.equal(true);
     });
 
     for (const [how, end] of Object.entries<(rig: ReturnType<typeof made>) => void>({
@@ -403,23 +402,23 @@ describe('LiveConnection', () => {
       const { connection, link, read } = made();
       await read();
       link.chunk('hello\n');
-      expect(connection.answered, 'it only talked').to.be.false;
+      expect(connection.tally.answered, 'it only talked').to.be.false;
       void connection.write('ping');
       link.chunk('too early\n');
-      expect(connection.answered, 'not written yet').to.be.false;
+      expect(connection.tally.answered, 'not written yet').to.be.false;
       link.confirm();
-      expect(connection.answered, 'written, no answer').to.be.false;
+      expect(connection.tally.answered, 'written, no answer').to.be.false;
       link.chunk('no frame yet');
-      expect(connection.answered, 'half an answer').to.be.false;
+      expect(connection.tally.answered, 'half an answer').to.be.false;
       link.chunk('\n');
-      expect(connection.answered).to.be.true;
+      expect(connection.tally.answered).to.be.true;
     });
 
     it('in time for who hears that very frame', async () => {
       const { connection, link } = made();
       connection.tally.wrote(1);
       const seen: boolean[] = [];
-      connection.inbound.subscribe(() => seen.push(connection.answered));
+      connection.inbound.subscribe(() => seen.push(connection.tally.answered));
       await turn();
       link.chunk('pong\n');
       expect(seen).to.eql([true]);

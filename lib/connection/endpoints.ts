@@ -1,7 +1,7 @@
 import { defer, from, map, Observable, of, take, tap, throwIfEmpty, type ObservableInput } from 'rxjs';
 import { clock } from '../clock.js';
 import type { EndpointsConfig } from '../config.js';
-import type { Endpoint } from '../errors.js';
+import type { Endpoint, TcpError } from '../errors.js';
 import { endpointList } from '../resolve-endpoint.js';
 
 /**
@@ -19,6 +19,10 @@ export class Endpoints {
   /** The last one that was dialled. */
   #last: string | undefined;
   #lastPlace = -1;
+  /** Those that refused us for good, as with a certificate that is not theirs; until one of them lets us in. */
+  readonly #refusing = new Set<string>();
+  /** The newest list. */
+  #listed: readonly string[] = [];
 
   constructor(config: EndpointsConfig) {
     this.#config = config;
@@ -54,6 +58,14 @@ export class Endpoints {
   /** It works. */
   opened(endpoint: Endpoint): void {
     this.#failedAt.delete(keyOf(endpoint));
+    this.#refusing.delete(keyOf(endpoint));
+  }
+
+  /** Whether there is another endpoint to go to after this error, by which the one that was dialled has refused us for good. Wrong options are wrong everywhere. */
+  isElsewhere(error: TcpError): boolean {
+    const ofServer = error.code === 'TCP_TLS' || (error.code === 'TCP_CONNECT' && error.phase !== 'config');
+    if (ofServer && error.endpoint !== undefined) this.#refusing.add(keyOf(error.endpoint));
+    return ofServer && this.#listed.some((key) => !this.#refusing.has(key));
   }
 
   #asked(): Observable<unknown> {
@@ -67,7 +79,10 @@ export class Endpoints {
     if (list.length === 0) throw new Error('`endpoints` answered an empty list');
     const keys = list.map(keyOf);
     const listed = new Set(keys);
-    for (const key of this.#failedAt.keys()) if (!listed.has(key)) this.#failedAt.delete(key);
+    this.#listed = keys;
+    for (const known of [this.#failedAt, this.#refusing]) {
+      for (const key of known.keys()) if (!listed.has(key)) known.delete(key);
+    }
     // It may stand there twice: then its place says which one it was.
     const last = keys[this.#lastPlace] === this.#last ? this.#lastPlace : keys.indexOf(this.#last ?? '');
     // Gone from the list: whoever has its place now is next.

@@ -24,7 +24,8 @@ export function checkedLookup(
     entered('lookup');
     try {
       // An async function is taken for one that answers nothing; what it throws is its answer.
-      const answered = (lookup as (...args: Parameters<net.LookupFunction>) => unknown)(hostname, options, answer);
+      const ask: (...args: Parameters<net.LookupFunction>) => unknown = lookup;
+      const answered = ask(hostname, options, answer);
       if (answered instanceof Promise) answered.catch(answer);
     } catch (error) {
       answer(error ?? new Error('lookup threw'));

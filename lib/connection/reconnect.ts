@@ -14,6 +14,8 @@ export interface ReconnectHooks<T> {
   readonly waiting?: (attempt: number, delay: number, cause: TcpError) => void;
   /** Whether this connection has proved, by an answer, that its peer works. */
   readonly answered?: (connection: T, error: TcpError) => boolean;
+  /** Whether the next dial goes somewhere else, where this error says nothing. */
+  readonly elsewhere?: (error: TcpError) => boolean;
   /** Cuts a wait short; while connected, it grants one dial at once after the next loss, whatever the policy. */
   readonly hurry?: Observable<unknown>;
   readonly scheduler?: SchedulerLike | undefined;
@@ -146,7 +148,9 @@ class Redialler<T> {
   /** Whatever a user's policy answers or throws, it waits, passes the error on, or gives up. */
   #redialAfterWait(policy: ReconnectPolicy, error: TcpError): void {
     try {
-      if (!(policy.retryable ?? isRetryable)(error)) this.#subscriber.error(error);
+      const byDefault = isRetryable(error) || this.#hooks.elsewhere?.(error) === true;
+      if (!(policy.retryable === undefined ? byDefault : policy.retryable(error, byDefault)))
+        this.#subscriber.error(error);
       else if (this.#redials >= policy.maxAttempts) this.#giveUp(error);
       else this.#wait(policy, error);
     } catch (thrown) {

@@ -139,10 +139,16 @@ function refusal(reason: unknown): Error {
   return Object.assign(new Error('the certificate of the client is not good'), { code });
 }
 
-/** The options of a server whose clients can resume their sessions: one key for all its connections. */
+/** The options of a server whose clients can resume their sessions: one key for all its connections, and another once the options say something else. */
 export function withTickets(options: () => Given): () => Given {
-  const ticketKeys = randomBytes(48);
-  return () => ({ ticketKeys, ...options() });
+  let last: Given | undefined;
+  let ticketKeys = randomBytes(48);
+  return () => {
+    const now = options();
+    if (last !== undefined && !equal(now, last)) ticketKeys = randomBytes(48); // who was let in by the old ones must prove itself anew
+    last = now;
+    return { ticketKeys, ...now };
+  };
 }
 
 /** What went wrong while TLS was being set up: the network, which may be better next time, or TLS itself. */

@@ -1,7 +1,7 @@
 import type { Codec } from '../codec/codec.js';
 import type { WriteLimits } from '../config.js';
 import type { Link } from '../connection/link.js';
-import { FrameError, OverflowError, type ErrorContext } from '../errors.js';
+import { ClosedError, FrameError, OverflowError, type ErrorContext } from '../errors.js';
 import type { Tally } from '../monitor/tally.js';
 import { DirectWrites } from '../outbound/direct-writes.js';
 import { asFrameError, encodeMessage } from '../outbound/encode.js';
@@ -18,6 +18,8 @@ export interface DirectParts<Out> {
   /** Where messages go just now. */
   readonly link: () => Link;
   readonly where: () => ErrorContext;
+  /** Whether nothing more may be written: who encodes may have ended the connection. */
+  readonly ended: () => boolean;
   /** A write failed: the link is of no use. */
   readonly failed: (error: Error) => void;
 }
@@ -44,9 +46,10 @@ export class DirectStreet<Out> {
 
   /** Writes one message; rejects if it cannot be encoded, or there is no room, or with what ended the connection. */
   write(message: Out): Promise<void> {
-    const { live, where } = this.#parts;
+    const { live, where, ended } = this.#parts;
     try {
       const bytes = encodeMessage(live.config.codec, message);
+      if (ended()) throw new ClosedError(where());
       if (!this.#writes.hasRoom(bytes.length, live.config.writeBuffer))
         throw new OverflowError('unsent', where(), message);
       return (this.#last = this.#write(bytes));
@@ -58,9 +61,10 @@ export class DirectStreet<Out> {
   /** Writes a message of the heartbeat, if it has any, unless something before it is not written yet: then another would not be either. */
   beat(message: (() => Out) | undefined): void {
     if (message === undefined || this.unconfirmed > 0) return;
-    const { live, where } = this.#parts;
+    const { live, where, ended } = this.#parts;
     try {
-      void this.#write(encodeMessage(live.config.codec, message()));
+      const bytes = encodeMessage(live.config.codec, message());
+      if (!ended()) void this.#write(bytes);
     } catch (error) {
       live.report?.(asFrameError(error, 'the message of the heartbeat threw').at(where()));
     }

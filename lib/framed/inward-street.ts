@@ -60,6 +60,11 @@ export class InwardStreet<In> implements Audible, Giver<In, Intake<In> | undefin
     return this.#receiver.over(this.#intake, last);
   }
 
+  /** Calls it once all that came has been handed out: now, or later. */
+  whenSpent(go: () => void): void {
+    this.#intake.whenSpent(go);
+  }
+
   /** The bytes come from another link, and nothing that came before counts. */
   restart(link: Link): void {
     this.#era++;
@@ -83,16 +88,17 @@ export class InwardStreet<In> implements Audible, Giver<In, Intake<In> | undefin
     return this.#era;
   }
 
-  get emitter(): Receiver<In> {
-    return this.#receiver;
+  /** Who emits now, if only one hears it. */
+  get emitter(): Receiver<In> | undefined {
+    return this.#receiver.gate.subscribers === 1 ? this.#receiver : undefined;
   }
 
-  /** What the tap had emitted goes back to the bytes that it is of: nobody else has seen it, even if the socket has subscribers by now. */
+  /** What the tap had emitted to nobody else goes back to the bytes that it is of, even if the socket has subscribers by now. */
   giveBack(unused: Deque<Unused<In, Intake<In> | undefined>>): void {
     const { tap } = this.#parts;
     const tapped: typeof unused = new Deque();
     unused.retain((item) => {
-      if (item.emitter !== tap) return true;
+      if (tap === undefined || item.emitter !== tap) return true;
       tapped.push(item);
       return false;
     });

@@ -49,6 +49,7 @@ export class Intake<In> {
   #pushed = 0;
   #fresh = false;
   #paused = false;
+  #onSpent: (() => void) | undefined;
 
   constructor(link: Link, where: Intake<In>['where'], events: IntakeEvents, makeDriver: () => DecodeDriver<In>) {
     this.#link = link;
@@ -120,14 +121,23 @@ export class Intake<In> {
   }
 
   resume(): void {
+    const spent = this.#onSpent;
+    this.#onSpent = undefined;
+    spent?.();
     if (!this.#paused) return;
     this.#paused = false;
     this.resumedAt = clock.now();
     if (!this.over) this.#link.resume();
   }
 
+  /** Calls it once everything that came was handed out: now, or after the last frame. */
+  whenSpent(go: () => void): void {
+    if (this.spent) go();
+    else this.#onSpent = go;
+  }
+
   /** Takes frames back that nobody used: they come before everything that waits, in their order. */
-  takeBack(unused: Deque<{ readonly frame: In }>): void {
+  put(unused: Deque<{ readonly frame: In }>): void {
     for (let item = unused.pop(); item !== undefined; item = unused.pop()) this.#unread.unshift(item.frame);
   }
 

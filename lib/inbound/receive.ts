@@ -84,8 +84,7 @@ export class Receiver<In> {
 
   /** Takes frames back that nobody else has seen: they come before all that waits of their connection. */
   takeBack(intake: Intake<In>, unused: Deque<Unused<In, Intake<In> | undefined>>): void {
-    if (intake.finished) this.#returned.put(unused);
-    else intake.takeBack(unused);
+    (intake.finished ? this.#returned : intake).put(unused);
     TurnEnd.queue(() => this.#pump());
   }
 

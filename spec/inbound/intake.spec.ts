@@ -246,12 +246,12 @@ describe('Intake', () => {
     return unused;
   }
 
-  describe('takeBack()', () => {
+  describe('put()', () => {
     it('gives frames that were taken back before everything that waits, in their order', () => {
       const { intake } = made();
       take(intake, 'a\nb\nc\nd');
       const [a, b] = [intake.next()!, intake.next()!];
-      intake.takeBack(back(a, b));
+      intake.put(back(a, b));
       expect([1, 2, 3, 4].map(() => intake.next())).to.eql(['a', 'b', 'c', undefined]);
     });
 
@@ -260,7 +260,7 @@ describe('Intake', () => {
       const events = { decoded: () => decoded++, failed: () => {} };
       const intake = new Intake<string>(fakeLink(), WHERE, events, () => new DecodeDriver(lines(), () => {}));
       take(intake, 'a\n');
-      intake.takeBack(back(intake.next()!));
+      intake.put(back(intake.next()!));
       intake.next();
       expect([intake.spent, decoded, intake.heldBytes]).to.eql([false, 1, 2]);
       intake.next();
@@ -269,7 +269,7 @@ describe('Intake', () => {
 
     it('holds the link: what comes has to wait behind it [S6]', () => {
       const { intake, link } = made();
-      intake.takeBack(back('a'));
+      intake.put(back('a'));
       take(intake, 'b\n');
       intake.settle();
       expect([link.paused, intake.next(), intake.next()]).to.eql([true, 'a', 'b']);
@@ -277,7 +277,7 @@ describe('Intake', () => {
 
     it('is discarded with the rest', () => {
       const { intake } = made();
-      intake.takeBack(back('a'));
+      intake.put(back('a'));
       intake.discard();
       expect([intake.next(), intake.spent]).to.eql([undefined, true]);
     });
@@ -287,7 +287,7 @@ describe('Intake', () => {
     it('drops all that came before: bytes that wait, frames taken back, half a frame in the decoder', () => {
       const { intake, drivers } = made();
       take(intake, 'a\nhal');
-      intake.takeBack(back(intake.next()!));
+      intake.put(back(intake.next()!));
       intake.next();
       intake.next();
       take(intake, 'f\nwaits\n');
