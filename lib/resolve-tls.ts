@@ -113,7 +113,11 @@ function guard(name: string, own: Called, failed: (error: unknown, args: readonl
   if (made !== undefined) return made;
   const wrapped: Called = (...args) => {
     try {
-      return own(...args);
+      const answer = own(...args);
+      if (!(answer instanceof Promise)) return answer;
+      // Only that of SNICallback is not looked at: it answers by its callback. Of any other a promise is no answer.
+      answer.catch((error: unknown) => (name === 'SNICallback' ? failed(error, args) : undefined));
+      return name === 'SNICallback' ? undefined : failed(new TypeError(`\`tls.${name}\` answered a promise`), args);
     } catch (error) {
       return failed(error, args);
     }

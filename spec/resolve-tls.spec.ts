@@ -193,6 +193,24 @@ for (const { side, check, given } of SIDES) {
   });
 }
 
+describe('an async function among the TLS options', () => {
+  const mine = new Error('mine');
+  const rejects = (): Promise<never> => Promise.reject(mine);
+
+  it('as SNICallback tells Node what it rejects with', async () => {
+    const told = await new Promise((resolve) => void guarded(serverOptions, 'SNICallback', rejects)('db', resolve));
+    expect(told).to.equal(mine);
+  });
+
+  it('has no other answer: nobody is verified by a promise, and nothing is left alone', () => {
+    expect(guarded(clientOptions, 'checkServerIdentity', rejects)('db', {})).to.be.instanceOf(TypeError);
+    const fulfilled = guarded(clientOptions, 'checkServerIdentity', () => Promise.resolve());
+    expect(fulfilled('db', {})).to.be.instanceOf(TypeError);
+    expect(guarded(clientOptions, 'pskCallback', rejects)('hint')).to.be.null;
+    expect(guarded(serverOptions, 'ALPNCallback', rejects)({})).to.be.undefined;
+  });
+});
+
 describe('the TLS options of one side alone', () => {
   it('are unknown to the other', () => {
     for (const name of ['requestCert', 'SNICallback', 'ALPNCallback', 'pskIdentityHint']) {

@@ -35,9 +35,9 @@ export class Gate {
     return this.#open;
   }
 
-  /** When demand began, by the clock; `Infinity` while there is none. */
+  /** Since when somebody reads, by the clock; `Infinity` while nobody does: what is drained and discarded is read by nobody. */
   get openSince(): number {
-    return this.#open ? this.#openSince : Infinity;
+    return this.#open && this.#subscribers > 0 ? this.#openSince : Infinity;
   }
 
   get subscribers(): number {

@@ -300,6 +300,30 @@ describe('reconnect', () => {
       expect(ends[0]?.[2]).to.equal(error);
     });
 
+    it('hears what would be done without it, several endpoints considered [S8]', () => {
+      const bad = new ConnectError('config', { cause: new TypeError('bad') });
+      const heard: unknown[] = [];
+      const retryable = (error: TcpError, byDefault: boolean): boolean => {
+        heard.push(error, byDefault);
+        return byDefault;
+      };
+      const [first, error] = [lost(), refused()];
+      const dials: Dial[] = [() => throwError(() => first), () => throwError(() => error), () => throwError(() => bad)];
+      expect(run(dials, { retryable }).ends[0]?.[2]).to.equal(bad);
+      expect(heard).to.eql([first, true, error, true, bad, false]);
+      const there = [bad, bad];
+      const hooks: ReconnectHooks<string> = { elsewhere: () => there.shift() !== undefined };
+      heard.length = 0;
+      expect(run([() => throwError(() => bad)], { retryable }, { hooks }).dials).to.eql([0, 50, 150]);
+      expect(heard).to.eql([bad, true, bad, true, bad, false]);
+    });
+
+    it('that goes on as by default, and after this error too, does so [S8]', () => {
+      const bad = new ConnectError('config', { cause: new TypeError('bad') });
+      const retryable = (error: TcpError, byDefault: boolean): boolean => byDefault || error === bad;
+      expect(run([() => throwError(() => bad), fails(0), stays], { retryable }).dials).to.eql([0, 50, 150]);
+    });
+
     it('decides by the code of the error when it is not given [S8]', () => {
       const bad = new ConnectError('config', { cause: new TypeError('bad') });
       expect(run([fails(0, undefined, () => bad)], {}).ends[0]?.[2]).to.equal(bad);

@@ -28,15 +28,30 @@ describe('a handshake that reads ahead', () => {
   ];
   for (const [name, handshake] of ways) {
     it(`by ${name} gives what it did not take to \`inbound\`, in order [S1][S6]`, async () => {
-      const { port, socket: accepted } = await listen((peer) => void peer.resume().write('ok\nA\nB\nC\n'));
-      const socket = kept(tcpSocket({ host, port, codec: lines(), handshake }));
+      const server = await listen((peer) => void peer.resume().write('ok\nA\nB\nC\n'));
+      const socket = kept(tcpSocket({ host, port: server.port, codec: lines(), handshake }));
       const inbound = tape(socket.inbound);
       await inbound.at(2);
-      (await accepted(0)).write('D\n');
+      (await server.socket(0)).write('D\n');
       await inbound.at(3);
       expect(inbound.values).to.eql(['A', 'B', 'C', 'D']);
     });
   }
+
+  it('gives nothing back that somebody else has heard: a reader who stays hears every frame once [S1][S6]', async () => {
+    const server = await listen((peer) => void peer.resume().write('ok\nA\nB\n'));
+    const heard: string[] = [];
+    const handshake: Shaking = async (connection) => {
+      connection.inbound.subscribe((line) => heard.push(line));
+      for await (const line of connection) if (isOk(line)) break;
+    };
+    const socket = kept(tcpSocket({ host, port: server.port, codec: lines(), handshake }));
+    const inbound = tape(socket.inbound);
+    await firstValueFrom(socket.connections);
+    (await server.socket(0)).write('C\n');
+    await inbound.first((line) => line === 'C');
+    expect(heard).to.eql(['ok', 'A', 'B', 'C']);
+  });
 
   it('loses nothing of it if the peer ends meanwhile and the socket is half open [S1][S6]', async () => {
     const { port } = await listen((peer) => void peer.resume().end('ok\nA\nB\n'));

@@ -11,6 +11,7 @@ import {
   tcpServer,
   tcpSocket,
   TlsError,
+  type WriteError,
   type Connection,
   type TcpSocket,
   type TcpSocketConfig,
@@ -104,6 +105,46 @@ describe('upgrade()', () => {
     await socket.write('queued');
     await eventually(() => server.secure[0] === 'login\nqueued\n');
     expect([server.plain, replies]).to.eql([['capabilities\nstarttls\n'], ['login']]);
+  });
+
+  it('lets nothing plain leave once it has begun: a write that does not wait for it is refused', async () => {
+    const server = await startTls();
+    const refused: unknown[] = [];
+    const socket = open(server, {
+      handshake: async (live) => {
+        void live.write('starttls');
+        await firstValueFrom(live.inbound);
+        const upgraded = live.upgrade({ ca: made.ca });
+        refused.push(await outcome(live.write('password')));
+        await upgraded;
+        await live.write('password again');
+      },
+    });
+    await socket.write('queued');
+    await eventually(() => server.secure[0] === 'password again\nqueued\n');
+    expect(server.plain).to.eql(['starttls\n']);
+    expect(refused[0]).to.be.instanceOf(ConfigError);
+  });
+
+  it('that a handshake leaves behind fails it: nothing is written in the clear, and it is not dialled again', async () => {
+    const server = await startTls();
+    const socket = open(server, {
+      handshake: async (live) => {
+        void live.write('starttls');
+        await firstValueFrom(live.inbound);
+        void live.upgrade({ ca: made.ca });
+      },
+    });
+    const inbound = tape(socket.inbound);
+    const written = await outcome(socket.write('secret'));
+    expect(written).to.have.property('fate', 'unsent');
+    await eventually(() => inbound.ended !== undefined);
+    expect(inbound.ended).to.equal('errored');
+    expect((written as WriteError).cause)
+      .to.be.instanceOf(ConnectError)
+      .and.to.include({ phase: 'handshake' });
+    expect(((written as WriteError).cause as ConnectError).cause).to.be.instanceOf(TypeError);
+    expect([server.plain, server.secure]).to.eql([['starttls\n'], ['']]);
   });
 
   it('carries many and long messages whole and in order, both ways [S1]', async () => {
