@@ -195,7 +195,7 @@ describe('row 36: an AbortSignal', () => {
   });
 });
 
-describe('row 37: a connection to itself', () => {
+describe('row 37, F20: a connection to itself', () => {
   leavesNothingOpen();
 
   it('is refused as often as it happens; the server can have its port, and is found there [S8][S9]', async () => {
