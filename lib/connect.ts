@@ -116,9 +116,10 @@ class Opening<In, Out> {
 /**
  * One connection, cold: subscribing dials, unsubscribing destroys, in every phase.
  *
- * It emits the {@link Connection} once it is open. It errors with a {@link ConnectError} or {@link ConnectTimeoutError} of the dial, or with a
+ * It emits the {@link Connection} once it is open, after its `handshake`. It errors with a {@link ConnectError}, {@link ConnectTimeoutError} or {@link TlsError} of the dial, or with a
  * {@link ConnectionLostError} on any end that its own `end()` did not ask for (`clean` for a FIN), and completes only after its own `end()`.
- * Every subscription is a connection of its own. Bad options throw a {@link ConfigError}. Frames that a codec skips are told to nobody here.
+ * Every subscription is a connection of its own. Bad options throw a {@link ConfigError}. Frames that a codec skips, and a
+ * `heartbeat` whose `message` throws, are told to nobody here.
  *
  * @example
  * import { connection, echoServer } from 'rx-tcp';

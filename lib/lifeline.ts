@@ -134,7 +134,7 @@ export class Lifeline<In, Out> {
           this.#tell({ type: 'backoff', attempt, delay, cause });
         },
         answered: ({ tally }) => tally.answered,
-        elsewhere: (error) => this.#shared.endpoints?.isElsewhere(error) === true,
+        elsewhere: (error) => this.#shared.endpoints?.refused(error) === true,
         hurry: this.#hurry,
       }),
     );

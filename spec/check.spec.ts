@@ -1,17 +1,6 @@
 import { expect } from 'chai';
 import { callable, flag, given, integer, MAX_TIMER, milliseconds, number, oneOf, refused, text } from '../lib/check.js';
-import { ConfigError } from '../lib/errors.js';
-
-/** The message of the ConfigError that a call throws. */
-function refusal(call: () => unknown): string {
-  try {
-    call();
-  } catch (error) {
-    expect(error).to.be.instanceOf(ConfigError);
-    return (error as ConfigError).message;
-  }
-  throw new Error('it was taken');
-}
+import { refusal } from './support/refusal.js';
 
 describe('given', () => {
   it('takes the known options over into an object that inherits nothing', () => {

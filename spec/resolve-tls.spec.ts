@@ -1,25 +1,14 @@
 import { inspect } from 'node:util';
 import { expect } from 'chai';
-import { ConfigError } from '../lib/errors.js';
 import { resolveConfig } from '../lib/resolve-config.js';
 import { clientOptions, resolveServerTls, resolveTls, serverOptions } from '../lib/resolve-tls.js';
+import { refusal } from './support/refusal.js';
 
 const IDENTITY = { key: 'k', cert: 'c' };
 const SIDES = [
   { side: 'a client', check: clientOptions, given: {} },
   { side: 'a server', check: serverOptions, given: IDENTITY },
 ] as const;
-
-/** The message of the ConfigError that this call throws. */
-function refusal(call: () => unknown): string {
-  try {
-    call();
-  } catch (error) {
-    expect(error).to.be.instanceOf(ConfigError);
-    return (error as ConfigError).message;
-  }
-  throw new Error('it was taken');
-}
 
 type Called = (...args: unknown[]) => unknown;
 

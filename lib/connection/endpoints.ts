@@ -61,8 +61,8 @@ export class Endpoints {
     this.#refusing.delete(keyOf(endpoint));
   }
 
-  /** Whether there is another endpoint to go to after this error, by which the one that was dialled has refused us for good. Wrong options are wrong everywhere. */
-  isElsewhere(error: TcpError): boolean {
+  /** The one that was dialled has refused us for good. Answers whether another is left that has not; wrong options are wrong everywhere. */
+  refused(error: TcpError): boolean {
     const ofServer = error.code === 'TCP_TLS' || (error.code === 'TCP_CONNECT' && error.phase !== 'config');
     if (ofServer && error.endpoint !== undefined) this.#refusing.add(keyOf(error.endpoint));
     return ofServer && this.#listed.some((key) => !this.#refusing.has(key));
