@@ -1,21 +1,10 @@
 import { expect } from 'chai';
 import type { TcpSocketConfig } from '../lib/config.js';
-import { ConfigError } from '../lib/errors.js';
 import { resolveConfig } from '../lib/resolve-config.js';
 import { endpointList, resolveHost, resolvePort } from '../lib/resolve-endpoint.js';
+import { refusal as refusalOf } from './support/refusal.js';
 
 const PLACE = { host: 'localhost', port: 1 };
-
-/** The message of the ConfigError that this call throws. */
-function refusalOf(call: () => unknown): string {
-  try {
-    call();
-  } catch (error) {
-    expect(error).to.be.instanceOf(ConfigError);
-    return (error as ConfigError).message;
-  }
-  throw new Error('it was taken');
-}
 
 const refusal = (options: object): string => refusalOf(() => resolveConfig(options));
 
