@@ -1,6 +1,5 @@
 import type { Observable, ObservableInput, Subject } from 'rxjs';
 import type { Bytes } from './codec/codec.js';
-import type { BufferLimits } from './config.js';
 import type { TcpError } from './errors.js';
 import type { Connection } from './connection/connection.js';
 import type { SocketStats } from './monitor/stats.js';
@@ -26,7 +25,7 @@ export interface TcpSocket<In = Buffer, Out = Bytes> extends AsyncIterable<In>, 
   /** The live connection first, then each new one. */
   readonly connections: Observable<Connection<In, Out>>;
   /** What may wait in a `for await` or `pacedMap` before reading stops. */
-  readonly readBuffer: BufferLimits;
+  readonly readBuffer: { readonly frames: number; readonly bytes: number };
   /**
    * Queues a message like `outbound.next()`. Resolves when it is written, which means that the kernel took it and not that anybody got it. Rejects with the
    * error that `errors` tells of it: {@link OverflowError}, {@link WriteError}, {@link FrameError}; with {@link ClosedError} after the end. It may be ignored.

@@ -9,7 +9,7 @@ export interface ProxyErrorFacts {
 }
 
 /**
- * A proxy gave no connection. It is the `cause` of the {@link ConnectError} of that dial. `origin` tells whom to look at: the proxy, which was not
+ * A proxy gave no connection. It is the `cause` of the `ConnectError` of that dial. `origin` tells whom to look at: the proxy, which was not
  * reached, refused or made no sense, or the target, which the proxy could not reach.
  *
  * `code` is that of the system where it fits: ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, ETIMEDOUT, ECONNRESET (the proxy hung up), ECONNABORTED (the

@@ -8,7 +8,7 @@ import { resolveSocketOptions } from '../resolve-config.js';
 import { resolveHost, resolvePort } from '../resolve-endpoint.js';
 
 /** Options of the TCP connection to the proxy. */
-export type ProxySocketOptions = Pick<SocketOptions, (typeof SOCKET)[number]>;
+export type ProxySocketOptions = Omit<SocketOptions, 'lookup' | 'allowHalfOpen' | 'unref'>;
 
 /** Where a proxy is, and who we are to it. */
 export interface ProxyOptions {
@@ -40,7 +40,7 @@ export interface Credentials {
   readonly password: string;
 }
 
-const SOCKET = [
+const SOCKET: readonly (keyof ProxySocketOptions)[] = [
   'noDelay',
   'keepAlive',
   'keepAliveInitialDelay',
@@ -49,7 +49,7 @@ const SOCKET = [
   'family',
   'autoSelectFamily',
   'autoSelectFamilyAttemptTimeout',
-] as const;
+];
 
 /** Checks and completes where the proxy is. */
 export function resolvePlace(options: Given, port: number): ProxyPlace {

@@ -4,7 +4,7 @@ import { domainToASCII } from 'node:url';
 import { pathOf, type Endpoint } from '../endpoint.js';
 import { ConfigError } from '../errors.js';
 
-/** A `dial` for {@link tcpSocket}: one attempt to reach the endpoint through a proxy. Rejects with a {@link ProxyError}; throws a {@link ConfigError} if no proxy could reach such an endpoint. */
+/** A `dial` for `tcpSocket`: one attempt to reach the endpoint through a proxy. Rejects with a {@link ProxyError}; throws a {@link ConfigError} if no proxy could reach such an endpoint. */
 export type ProxyDial = (endpoint: Endpoint, signal: AbortSignal) => Promise<Duplex>;
 
 /** What a proxy is asked for. */
