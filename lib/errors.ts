@@ -262,7 +262,7 @@ export class FrameError extends StacklessError {
   }
 }
 
-/** A request got no reply in time. Not met until there are requests (`pipelined`, `correlated`). */
+/** The last reply to a request ({@link Requests.request}) did not come in time. The peer may have done what was asked; told by the request alone. */
 export class RequestTimeoutError extends TcpErrorBase {
   static {
     nameErrors(this, 'RequestTimeoutError');

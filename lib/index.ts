@@ -25,6 +25,12 @@ export { lengthPrefixed, type LengthPrefixedConfig } from './codec/length-prefix
 export { varintPrefixed, type VarintPrefixedConfig } from './codec/varint-prefixed.js';
 export { netstrings, type NetstringsConfig } from './codec/netstrings.js';
 export { mapCodec, type MapCodecConfig } from './codec/map-codec.js';
+export { pipelined } from './request/pipelined.js';
+export { correlated } from './request/correlated.js';
+export type { Requests } from './request/requests.js';
+export type { CorrelatedConfig, PipelinedConfig, RequestConfig, RequestId } from './request/request-config.js';
+export type { RequestOptions, Resend } from './request/request-config.js';
+export type { RequestStats } from './request/request-stats.js';
 export { countByName, openSockets } from './monitor/registry.js';
 export type { ServerStats } from './monitor/server-stats.js';
 export type { SocketSnapshot, SocketStats } from './monitor/stats.js';

@@ -33,6 +33,7 @@ import type { WriteOptions } from './outbound/write-one.js';
 import { quiet } from './quiet.js';
 import { resolveConfig } from './resolve-config.js';
 import type { TcpSocket } from './socket.js';
+import { layStreets } from './streets.js';
 
 /**
  * Opens a socket that stays open: it dials before it returns, dials again after a loss, and writes what was not written.
@@ -82,6 +83,7 @@ export class StayingSocket<In, Out> implements TcpSocket<In, Out>, Listed {
   /** `destroy()` was called while the socket was finishing, or reading the rest. */
   #destroyed: { readonly error: Error | undefined } | undefined;
   #deadline = Subscription.EMPTY;
+  readonly write = (message: Out, options?: WriteOptions): Promise<void> => this.#outlet.write(message, options);
   readonly flush = (): Promise<void> => this.#outlet.flush();
   readonly pause = (): (() => void) => this.#receiver.gate.hold();
   readonly [Symbol.asyncDispose] = (): Promise<void> => this.end();
@@ -113,11 +115,8 @@ export class StayingSocket<In, Out> implements TcpSocket<In, Out>, Listed {
       complete: () => void (this.#phase === 'idle' || this.#phase === 'running' ? this.end() : undefined),
     });
     this.#forgetSignal = signal && onAbort(signal, () => this.destroy(asError(signal.reason)));
+    layStreets(this, { receiver, outlet, config, monitor, where: () => this.#lifeline.where });
     if (!config.lazyConnect) this.#start();
-  }
-
-  write(message: Out, options?: WriteOptions): Promise<void> {
-    return this.#outlet.write(message, options);
   }
 
   writeAll(source: ObservableInput<Out>): Promise<void> {

@@ -23,7 +23,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['resolve-config'],
   ['resolve-server', 'connection'],
   ['inbound', 'outbound', 'monitor'],
-  ['framed', 'socket'],
+  ['framed', 'socket', 'streets'],
   ['flow', 'handshake'],
   ['connect', 'served'],
   ['lifeline', 'server'],

@@ -13,6 +13,9 @@ import { varintPrefixed } from '../lib/codec/varint-prefixed.js';
 import { connection } from '../lib/connect.js';
 import { echoServer } from '../lib/echo-server.js';
 import { ConfigError } from '../lib/errors.js';
+import { correlated } from '../lib/request/correlated.js';
+import { pipelined } from '../lib/request/pipelined.js';
+import { resolveLimits } from '../lib/request/request-config.js';
 import { resolveConfig, resolveReconnect, resolveSocketOptions } from '../lib/resolve-config.js';
 import { resolveServer } from '../lib/resolve-server.js';
 import { clientOptions, serverOptions } from '../lib/resolve-tls.js';
@@ -88,6 +91,17 @@ function knownTo(take: (options: object) => unknown, words: Iterable<string>, wr
   );
 }
 
+const requests = pipelined(closed);
+const asking = { assign: String, idOf: String };
+const wrong = { timeout: -1 };
+const REQUEST: Taker = { name: 'request', take: (options) => requests.request('', options), wrong };
+const PIPELINED: Taker = { name: 'pipelined', take: (options) => pipelined(closed, options), wrong };
+const CORRELATED: Taker = {
+  name: 'correlated',
+  take: (options) => correlated(closed, { ...asking, ...options }),
+  wrong,
+};
+
 /** Who takes the options of each table, in the order of the page. */
 const TABLES: readonly (readonly Taker[])[] = [
   [
@@ -103,6 +117,10 @@ const TABLES: readonly (readonly Taker[])[] = [
   [{ name: 'socket', take: (options) => resolveSocketOptions(options) }],
   [{ name: 'write', take: (options) => closed.write('', options), wrong: { retryLimit: -1 } }],
   [{ name: 'end', take: (options) => closed.end(options), wrong: { timeout: -1 } }],
+  [REQUEST, PIPELINED, CORRELATED],
+  [PIPELINED, CORRELATED],
+  [PIPELINED],
+  [CORRELATED],
   [{ name: 'tcpServer', take: (options) => tcpServer(options), wrong: { path: 1 } }],
   [{ name: "tcpServer's socket", take: (options) => tcpServer({ socket: options }), wrong: { keepAlive: 1 } }],
   [{ name: 'echoServer', take: (options) => echoServer(options), wrong: { path: 1 } }],
@@ -177,6 +195,16 @@ describe('docs/options.md', () => {
     for (const [option, value] of plainDefaults) expect(said.get(option), option).to.equal(value);
     const ahead = (tables[2] ?? []).map(({ option, byDefault }) => [option, Number(byDefault)]);
     expect(Object.fromEntries(ahead)).to.deep.equal(config.readBuffer);
+  });
+
+  it('says the defaults of requests, as the library has them', () => {
+    const { limits } = resolveLimits('', {}, 0, []);
+    const { terms, ...bounds } = limits;
+    const { retryLimit: _ofTheSocket, until: _none, failure: _noneEither, ...plainTerms } = terms;
+    const said = TABLES.flatMap((takers, i) => (takers.includes(PIPELINED) ? (tables[i] ?? []) : []));
+    const byName = new Map(said.map(({ option, byDefault }) => [option, byDefault]));
+    for (const [option, value] of Object.entries({ ...bounds, ...plainTerms }))
+      expect(byName.get(option), option).to.equal(String(value));
   });
 
   it('says the defaults of a server, as the library has them', () => {

@@ -85,7 +85,8 @@ export class SocketStream extends Duplex {
     this.#subscription.unsubscribe();
     this._read();
     this.#socket.destroy(error ?? undefined);
-    callback(error);
+    // 'close' comes once the connection is closed, as with net.Socket: TLS on top of it tells its own error before.
+    void (this.live?.closed ?? Promise.resolve()).then(() => process.nextTick(callback, error));
   }
 
   /** A connection is open. */

@@ -73,7 +73,7 @@ export function leaveWritten(ring: FrameRing, batch: Batch, slabs: FrameSlabs): 
     const slot = position & ring.mask;
     const memory = ring.memory[slot];
     const terms = ring.terms[slot];
-    if (terms !== undefined) (settled ??= []).push(terms);
+    if (terms?.settled !== undefined) (settled ??= []).push(terms);
     if (memory !== undefined && memory !== last) slabs.passed(memory);
     last = memory;
     ring.clear(slot);

@@ -15,10 +15,12 @@ export class Leaving {
     this.#tell = tell;
   }
 
-  /** Takes a frame out of the ring. */
+  /** Takes a frame out of the ring; nothing is told of one that is taken back silently. */
   add(ring: FrameRing, slot: number, loss: Loss): void {
-    const { messages, terms, attempts } = ring;
-    this.#frames.push([{ message: messages[slot], terms: terms[slot], attempts: attempts[slot] ?? 0 }, loss]);
+    const terms = ring.terms[slot];
+    const attempts = (ring.attempts[slot] ?? 0) + (terms?.attempts ?? 0);
+    if (terms?.withdrawn?.silently !== true)
+      this.#frames.push([{ message: ring.messages[slot], terms, attempts }, loss]);
     ring.clear(slot);
   }
 

@@ -7,10 +7,10 @@
  */
 import type { Codec } from '../codec/codec.js';
 import type { EncodeInto } from '../codec/encode-into.js';
-import { Deque } from '../deque.js';
 import { ClosedError, OverflowError, WriteError } from '../errors.js';
 import type { ErrorContext, Fate, TcpError } from '../errors.js';
 import { asFrameError, encodeInto } from './encode.js';
+import { Flushes } from './flushes.js';
 import type { FrameTerms, LostFrame, Loss, QueueConfig } from './queued-frame.js';
 import { WriteQueue } from './write-queue.js';
 import { WaitingRoom } from './waiting-room.js';
@@ -37,13 +37,23 @@ export interface OutletEvents {
   where(): ErrorContext;
 }
 
+/** Somebody whose messages a lost connection may have taken along. */
+export interface Loser {
+  /** It is lost, and what was in flight is so still. */
+  losing(cause: TcpError | undefined): void;
+  /** What was in flight waits again. */
+  lost(): void;
+}
+
 /** Takes messages, and settles each one exactly once. */
 export class Outlet<Out> implements BatchSource {
   readonly queue: WriteQueue;
+  /** They hear of each connection that is lost. */
+  readonly losers: Loser[] = [];
   readonly #config: OutletConfig<Out>;
   readonly #encodeInto: EncodeInto<Out>;
   readonly #events: OutletEvents;
-  readonly #flushes = new Deque<{ readonly place: number; readonly resolve: () => void }>();
+  readonly #flushes = new Flushes();
   readonly #waitingRoom = new WaitingRoom(
     (bytes) => this.#closed || bytes > this.#config.writeBuffer.bytes || this.queue.hasRoom(bytes),
   );
@@ -63,7 +73,7 @@ export class Outlet<Out> implements BatchSource {
       undelivered: (frame, fate, loss) => {
         const error = this.#lossError(frame, fate, loss);
         this.#events.undelivered(error);
-        frame.terms?.settled?.(error);
+        tellUndelivered(frame.terms, error);
         if (loss.why === 'evicted') this.#changed();
       },
     });
@@ -85,7 +95,7 @@ export class Outlet<Out> implements BatchSource {
    */
   offer(message: Out, terms?: FrameTerms, wait?: (bytes: Uint8Array) => void): number {
     if (this.#closed) {
-      terms?.settled?.(this.#closedError());
+      tellUndelivered(terms, this.#closedError());
       return 0;
     }
     const { slabs } = this.queue;
@@ -115,13 +125,15 @@ export class Outlet<Out> implements BatchSource {
 
   /** Resolves when every message accepted so far has its outcome. */
   flush(): Promise<void> {
-    if (this.queue.frames === 0) return Promise.resolve();
-    return new Promise((resolve) => this.#flushes.push({ place: this.queue.newest, resolve }));
+    return this.queue.frames === 0 ? Promise.resolve() : this.#flushes.until(this.queue.newest);
   }
 
-  /** Calls `go` once a message of that many bytes fits, those who asked first going first; at once if it could never fit. */
-  whenRoom(bytes: number, go: () => void): void {
-    this.#waitingRoom.enter(bytes, go);
+  /**
+   * Calls `go` once a message of that many bytes fits, those who asked first going first; at once if it could never fit. The function that it returns is for
+   * one who waits no more.
+   */
+  whenRoom(bytes: number, go: () => void): () => void {
+    return this.#waitingRoom.enter(bytes, go);
   }
 
   /** Calls `stop` if the outlet closes before the returned function is called. */
@@ -147,7 +159,9 @@ export class Outlet<Out> implements BatchSource {
 
   /** The connection is lost by this error; returns how many frames will be written again. */
   rewind(cause?: TcpError): number {
+    for (const loser of this.losers) loser.losing(cause);
     const again = this.queue.rewind(cause);
+    for (const loser of this.losers) loser.lost();
     this.#changed();
     return again;
   }
@@ -168,9 +182,9 @@ export class Outlet<Out> implements BatchSource {
     this.#changed();
   }
 
-  /** Takes back the message with this place, as soon as it is not in flight. */
-  withdraw(place: number, cause: unknown): void {
-    this.queue.withdraw(place, cause);
+  /** Takes back the message with this place, as soon as it is not in flight; `silently`, nothing is told of it. */
+  withdraw(place: number, cause?: unknown, silently = false): void {
+    this.queue.withdraw(place, cause, silently);
     this.#changed();
   }
 
@@ -182,7 +196,7 @@ export class Outlet<Out> implements BatchSource {
   #enqueue(memory: Uint8Array, start: number, end: number, message: Out, terms: FrameTerms | undefined): number {
     const { queue } = this;
     if (this.#closed) {
-      terms?.settled?.(this.#closedError()); // what encodes may have closed it
+      tellUndelivered(terms, this.#closedError()); // what encodes may have closed it
       return 0;
     }
     const place = queue.enqueue(memory, start, end, message, terms);
@@ -196,7 +210,7 @@ export class Outlet<Out> implements BatchSource {
   #refuse(error: TcpError, terms: FrameTerms | undefined): void {
     this.queue.rest(); // it may have been encoded
     this.#events.refused(error);
-    terms?.settled?.(error);
+    tellUndelivered(terms, error);
   }
 
   /** A source that heeds `writable` must not be told that there is room, and then be refused again. */
@@ -209,14 +223,8 @@ export class Outlet<Out> implements BatchSource {
 
   /** Something has left the queue. Answers whether a `flush` is over by that. */
   #changed(): boolean {
-    let flushed = false;
     if (this.queue.hasRoom(this.#wanted)) this.#wanted = 1;
-    for (let flush = this.#flushes.first; flush !== undefined; flush = this.#flushes.first) {
-      if (this.queue.oldest <= flush.place) break;
-      this.#flushes.shift();
-      flush.resolve();
-      flushed = true;
-    }
+    const flushed = this.#flushes.settle(this.queue.oldest);
     this.#waitingRoom.admit();
     this.#events.changed();
     return flushed;
@@ -232,4 +240,9 @@ export class Outlet<Out> implements BatchSource {
     if (loss.why === 'evicted') return new OverflowError(fate, where, frame.message);
     return new WriteError(fate, frame.attempts, { ...where, cause: loss.cause }, frame.message);
   }
+}
+
+function tellUndelivered(terms: FrameTerms | undefined, error: TcpError): void {
+  terms?.settled?.(error);
+  terms?.undelivered?.(error);
 }

@@ -5,10 +5,16 @@ import type { Fate, TcpError } from '../errors.js';
 export interface FrameTerms {
   /** Hears the outcome, once; without an argument the message is written. */
   readonly settled: ((undelivered?: TcpError) => void) | undefined;
+  /** It has this place in the queue; called before anybody is told of anything that comes of it. */
+  queued?(place: number): void;
+  /** Hears only that it will not be written: for those who are told in another way that it was. */
+  undelivered?(error: TcpError): void;
   /** Instead of the queue's. */
   readonly retryLimit: number | undefined;
-  /** The user has withdrawn it, for this reason; it goes as soon as it is not in flight. */
-  withdrawn?: { readonly cause: unknown };
+  /** Connections that were lost with it before it was handed to this queue anew. */
+  readonly attempts?: number;
+  /** It goes as soon as it is not in flight: its user has withdrawn it, for this reason, or takes it back without a word. */
+  withdrawn?: { readonly cause: unknown; readonly silently: boolean } | undefined;
 }
 
 /** An accepted message that will not be written. */

@@ -19,6 +19,10 @@ import { afterLoss, fateOf } from './write-retry.js';
 export class WriteQueue {
   /** Where the next message is encoded. */
   readonly slabs = new FrameSlabs(() => this.waitingFrames);
+  /** The place of the newest frame accepted, 0 before the first. */
+  newest = 0;
+  /** The place of the newest frame that was ever handed to a link. */
+  handed = 0;
   readonly #limits: WriteLimits;
   readonly #overflow: 'dropNewest' | 'dropOldest';
   readonly #retryLimit: number;
@@ -28,16 +32,13 @@ export class WriteQueue {
   #inFlight: Batch | undefined;
   #frames = 0;
   #bytes = 0;
-  #accepted = 0;
   /** A connection was lost: the oldest frame may have killed it, so it takes no other along. */
   #cautious = false;
   /** Up to this place a frame may have been handed to a connection that is lost. */
   #tried = 0;
 
   constructor(config: QueueConfig, events: QueueEvents) {
-    this.#limits = config.writeBuffer;
-    this.#overflow = config.overflow;
-    this.#retryLimit = config.retryLimit;
+    ({ writeBuffer: this.#limits, overflow: this.#overflow, retryLimit: this.#retryLimit } = config);
     this.#events = events;
     this.#leaving = new Leaving((frame, loss) => events.undelivered(frame, fateOf(frame.attempts), loss));
   }
@@ -68,11 +69,6 @@ export class WriteQueue {
     return this.#bytes - this.inFlightBytes;
   }
 
-  /** The place of the newest frame accepted, 0 before the first. */
-  get newest(): number {
-    return this.#accepted;
-  }
-
   /** The place of the oldest frame without an outcome, `Infinity` if there is none. */
   get oldest(): number {
     return this.#frames === 0 ? Infinity : this.#ring.oldest;
@@ -90,11 +86,12 @@ export class WriteQueue {
   enqueue(memory: Uint8Array, start: number, end: number, message: unknown, terms: FrameTerms | undefined): number {
     const bytes = end - start;
     if (!this.hasRoom(bytes) && !this.#makeRoom(bytes)) return 0;
-    const place = ++this.#accepted;
+    const place = ++this.newest;
     this.#frames++;
     this.#bytes += bytes;
     this.#ring.push(place, message, terms, memory, start, bytes);
     this.slabs.commit(end);
+    terms?.queued?.(place);
     this.#leaving.tell();
     return place;
   }
@@ -108,6 +105,7 @@ export class WriteQueue {
     ring.gaps -= batch.gaps;
     ring.cursor = ring.landing = batch.to;
     this.#inFlight = batch;
+    this.handed = Math.max(this.handed, ring.places[(batch.to - 1) & ring.mask] ?? 0);
     return batch.bytes;
   }
 
@@ -139,7 +137,7 @@ export class WriteQueue {
     const batch = this.#inFlight;
     this.#inFlight = undefined;
     this.#cautious = true;
-    this.#tried = this.#accepted;
+    this.#tried = this.newest;
     this.slabs.forget();
     if (batch === undefined) return 0;
     const { head, mask, memory, terms } = this.#ring;
@@ -162,13 +160,13 @@ export class WriteQueue {
   }
 
   /** Takes a frame out that is not in flight; one in flight goes out if its connection is lost. */
-  withdraw(place: number, cause: unknown): void {
+  withdraw(place: number, cause: unknown, silently = false): void {
     const { mask, terms, head } = this.#ring;
     const position = this.#ring.find(place, head);
     if (position === undefined) return;
     const slot = position & mask;
     const its = terms[slot];
-    if (its !== undefined) its.withdrawn = { cause };
+    if (its !== undefined) its.withdrawn = { cause, silently };
     if (position < this.#ring.cursor) return;
     this.#ring.gaps++;
     this.#lose(slot, { why: 'withdrawn', cause });

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
-import { takeBatch, type Batch } from '../../lib/outbound/batch.js';
+import { leaveWritten, takeBatch, type Batch } from '../../lib/outbound/batch.js';
 import { FrameRing } from '../../lib/outbound/frame-ring.js';
-import { SLAB_BYTES } from '../../lib/outbound/slabs.js';
+import { FrameSlabs, SLAB_BYTES } from '../../lib/outbound/slabs.js';
 
 const KIB = 1024;
 
@@ -164,5 +164,22 @@ describe('takeBatch', () => {
       return looks;
     };
     expect(looksOf(5_000)).to.equal(looksOf(11)).and.be.below(30);
+  });
+});
+
+describe('leaveWritten', () => {
+  it('takes the frames of a batch out, and answers those alone who want to hear that they are written', () => {
+    const ring = ringOf(...bytesOf(1, 1, 1, 1));
+    const terms = [
+      { settled: () => undefined, retryLimit: undefined },
+      { settled: undefined, retryLimit: 0, undelivered: () => undefined },
+      undefined,
+    ];
+    ring.terms.splice(0, 3, ...terms);
+    const slabs = new FrameSlabs(() => 0);
+    expect(leaveWritten(ring, take(ring, 0, 3), slabs)).to.eql([terms[0]]);
+    expect(ring.memory.slice(0, 4).map((memory) => memory !== undefined)).to.eql([false, false, false, true]);
+    ring.head = 3;
+    expect(leaveWritten(ring, take(ring, 3), slabs)).to.equal(undefined);
   });
 });

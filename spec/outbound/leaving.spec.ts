@@ -43,6 +43,29 @@ describe('Leaving', () => {
     expect(told).to.eql(['0 begins', '1 begins', '1 ends', '2 begins', '2 ends', '0 ends']);
   });
 
+  it('tells nothing of one that is taken back silently, which leaves all the same', () => {
+    const told: unknown[] = [];
+    const leaving = new Leaving(({ message }) => told.push(message));
+    const ring = ringOf(2);
+    for (const [slot, silently] of [true, false].entries()) {
+      ring.terms[slot] = { settled: undefined, retryLimit: 0, withdrawn: { cause: 'x', silently } };
+      leaving.add(ring, slot, LOSS);
+    }
+    leaving.tell();
+    expect([told, ring.memory.slice(0, 2)]).to.eql([[1], [undefined, undefined]]);
+  });
+
+  it('adds the connections that were lost with a message before it was handed to this queue', () => {
+    const told: unknown[] = [];
+    const leaving = new Leaving(({ attempts }) => told.push(attempts));
+    const ring = ringOf(1);
+    ring.terms[0] = { settled: undefined, retryLimit: 0, attempts: 3 };
+    ring.attempts[0] = 2;
+    leaving.add(ring, 0, LOSS);
+    leaving.tell();
+    expect(told).to.eql([5]);
+  });
+
   it('tells of those, too, that leave while it tells', () => {
     const told: unknown[] = [];
     const ring = ringOf(2);

@@ -439,6 +439,93 @@ describe('Outlet', () => {
     });
   });
 
+  describe('a message whose sender hears only that it will not be written', () => {
+    /** Its terms, and what was heard. */
+    const terms = () => {
+      const heard: TcpError[] = [];
+      return { heard, settled: undefined, retryLimit: 0, undelivered: (error: TcpError) => void heard.push(error) };
+    };
+
+    it('is told nothing when it is written, and is awaited by nobody', () => {
+      const { outlet } = rig();
+      const its = terms();
+      outlet.offer('a', its);
+      outlet.take(65_536);
+      expect([outlet.confirm(), its.heard]).to.eql([false, []]);
+    });
+
+    it('is told once why not: no room, no bytes, a loss, the end, an eviction [S3]', () => {
+      const cases: Record<string, (made: Rig, its: ReturnType<typeof terms>) => void> = {
+        TCP_OVERFLOW: ({ outlet }, its) => [outlet.offer('x'), outlet.offer('x'), outlet.offer('a', its)],
+        TCP_FRAME: ({ outlet }, its) => outlet.offer('a\nb', its),
+        TCP_WRITE: ({ outlet, take }, its) => [outlet.offer('a', its), take(), outlet.rewind()],
+        'TCP_WRITE too': ({ outlet }, its) => [outlet.offer('a', its)],
+        TCP_CLOSED: ({ outlet }, its) => {
+          outlet.close();
+          outlet.offer('a', its);
+        },
+      };
+      for (const [code, act] of Object.entries(cases)) {
+        const made = rig({ writeBuffer: { frames: 2, bytes: 100 } });
+        const its = terms();
+        act(made, its);
+        made.outlet.clear(undefined);
+        expect(its.heard.map((error) => error.code)).to.eql([code.split(' ')[0]]);
+      }
+    });
+
+    it('goes back without a word when it is withdrawn silently, and makes room [S3]', async () => {
+      const { outlet, told, undelivered } = rig({ writeBuffer: { frames: 1, bytes: 100 } });
+      const its = terms();
+      const place = outlet.offer('a', its);
+      const flushed = watched(outlet.flush());
+      let room = 0;
+      outlet.whenRoom(1, () => room++);
+      expect([outlet.writable, outlet.queue.frames]).to.eql([false, 1]);
+      told.length = 0;
+      outlet.withdraw(place, undefined, true);
+      await turns(1);
+      expect([flushed.now, room, its.heard, undelivered]).to.eql(['written', 1, [], []]);
+      expect([told, outlet.writable]).to.eql([['changed'], true]);
+    });
+  });
+
+  describe('losers', () => {
+    it('hear of each loss before what was in flight waits again, and after it', () => {
+      const { outlet, take } = rig();
+      const told: unknown[] = [];
+      const cause = new ClosedError();
+      const look = (what: string, ...more: unknown[]): void =>
+        void told.push([what, ...more, outlet.queue.inFlightFrames, outlet.queue.waitingFrames]);
+      for (const name of ['first', 'second'])
+        outlet.losers.push({ losing: (why) => look(`${name} loses`, why), lost: () => look(`${name} has lost`) });
+      outlet.offer('a');
+      take();
+      outlet.offer('b');
+      outlet.rewind(cause);
+      expect(told).to.eql([
+        ['first loses', cause, 1, 1],
+        ['second loses', cause, 1, 1],
+        ['first has lost', 0, 2],
+        ['second has lost', 0, 2],
+      ]);
+    });
+
+    it('may take back what is in flight, and hand over what waits, before `changed` is told', () => {
+      const { outlet, take, told, undelivered } = rig();
+      const its = { settled: undefined, retryLimit: 0 };
+      const place = outlet.offer('a', its);
+      take();
+      told.length = 0;
+      outlet.losers.push({
+        losing: () => outlet.queue.withdraw(place, undefined, true),
+        lost: () => void outlet.offer('a again'),
+      });
+      expect(outlet.rewind()).to.equal(0);
+      expect([told, undelivered, take()]).to.eql([['accepted', 'changed'], [], ['a again\n']]);
+    });
+  });
+
   it('refuses what comes after its end with what ended it', async () => {
     const reason = new Error('enough');
     const { outlet } = rig();

@@ -533,6 +533,74 @@ describe('WriteQueue', () => {
     });
   });
 
+  describe('withdraw, silently', () => {
+    it('takes a frame out that waits, and tells nobody', () => {
+      const { queue, add, take, lost, settled } = rig();
+      const b = [add('a', 10), add('b', 20)][1]!;
+      queue.withdraw(b, undefined, true);
+      expect(counts(queue)).to.include({ frames: 1, bytes: 10 });
+      expect([Buffer.from(queue.take(64)!).length, lost, settled]).to.eql([10, [], []]);
+      expect(take()).to.eql([]);
+    });
+
+    it('lets one in flight be written, or go without a word if its connection is lost', () => {
+      for (const loses of [false, true]) {
+        const { queue, add, lost, settled } = rig();
+        const a = add('a');
+        queue.take(64);
+        queue.withdraw(a, undefined, true);
+        expect(queue.frames).to.equal(1);
+        if (loses) expect(queue.rewind('x')).to.equal(0);
+        else queue.confirm();
+        expect([queue.frames, lost, settled]).to.eql([0, [], loses ? [] : ['a']]);
+      }
+    });
+
+    it('tells nothing of one in flight when all is given up', () => {
+      const { queue, add, lost } = rig();
+      const a = add('a');
+      add('b');
+      queue.take(1);
+      queue.withdraw(a, undefined, true);
+      queue.clear('x');
+      expect([lost.map(({ name }) => name), queue.frames]).to.eql([['b'], 0]);
+    });
+  });
+
+  describe('queued', () => {
+    it('is called with the place, before anybody hears of what was evicted for it', () => {
+      const { queue, add, lost } = rig({ writeBuffer: { frames: 1, bytes: 100 }, overflow: 'dropOldest' });
+      const told: unknown[] = [];
+      add('a', 1, { queued: (place) => told.push(place, lost.length) });
+      add('b', 1, { queued: (place) => told.push(place, lost.length, queue.frames) });
+      expect([told, lost.map(({ name }) => name)]).to.eql([[1, 0, 2, 0, 1], ['a']]);
+    });
+
+    it('is not called for one that is refused', () => {
+      const { add } = rig({ writeBuffer: { frames: 1, bytes: 100 } });
+      const told: number[] = [];
+      add('a');
+      expect(add('b', 1, { queued: (place) => told.push(place) })).to.equal(0);
+      expect(told).to.eql([]);
+    });
+  });
+
+  describe('handed', () => {
+    it('is the place of the newest frame that a link was ever given', () => {
+      const { queue, add } = rig();
+      const [a, b, c] = ['a', 'b', 'c'].map((name) => add(name));
+      expect(queue.handed).to.equal(0);
+      queue.take(2);
+      expect(queue.handed).to.equal(b);
+      queue.rewind('x');
+      queue.take(2); // the oldest alone
+      expect([queue.inFlightFrames, queue.handed]).to.eql([1, b]);
+      queue.confirm();
+      queue.take(64);
+      expect([a, queue.handed]).to.eql([1, c]);
+    });
+  });
+
   it('keeps its ring short, however many are withdrawn behind one that waits [S5]', () => {
     const { push } = Object.getOwnPropertyDescriptors(FrameRing.prototype);
     let longest = 0;
