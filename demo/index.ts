@@ -1,33 +1,29 @@
 /** Runs one demo: `npm run demo`, or `npm run demo -- reconnect`. */
-import { run as echo } from './echo.js';
-import { run as failover } from './failover.js';
-import { run as lines } from './lines.js';
-import { run as proxy } from './proxy.js';
-import { run as reactiveApp } from './reactive-app.js';
-import { run as reconnect } from './reconnect.js';
-import { run as starttls } from './starttls.js';
-import { run as tls } from './tls.js';
-
 const DEMOS = new Map([
-  ['echo', { run: echo, shows: 'a server that hangs up after each reply, and a socket that comes back' }],
-  ['reconnect', { run: reconnect, shows: 'a server that dies three times while messages are written to it' }],
-  ['lines', { run: lines, shows: 'a chat room: one server, three clients, a line of text per message' }],
-  ['failover', { run: failover, shows: 'two servers that are killed in turn, and a socket that knows both' }],
-  ['tls', { run: tls, shows: 'an echo through TLS, a session that is resumed, and an authority that nobody knows' }],
-  ['starttls', { run: starttls, shows: 'a mail server and its client, which go from plain lines to TLS' }],
-  ['proxy', { run: proxy, shows: 'a TCP proxy that loses nothing, under a slow reader and through a reset' }],
-  [
-    'reactive-app',
-    { run: reactiveApp, shows: 'three readers and a writer on one socket, live, while its server fails' },
-  ],
+  ['echo', 'a server that hangs up after each reply, and a socket that comes back'],
+  ['reconnect', 'a server that dies three times while messages are written to it'],
+  ['lines', 'a chat room: one server, three clients, a line of text per message'],
+  ['failover', 'two servers that are killed in turn, and a socket that knows both'],
+  ['tls', 'an echo through TLS, a session that is resumed, and an authority that nobody knows'],
+  ['starttls', 'a mail server and its client, which go from plain lines to TLS'],
+  ['proxy', 'a TCP proxy that loses nothing, under a slow reader and through a reset'],
+  ['reactive-app', 'three readers and a writer on one socket, live, while its server fails'],
+  ['redis', 'a Redis client: commands, a transaction, messages, and a connection that is cut'],
+  ['nats', 'a NATS client: subjects, queue groups, requests, and a connection that is cut'],
+  ['mqtt', 'an MQTT client: QoS 1, topics, and a connection that is cut'],
+  ['ingest-bridge', 'many sources, two bridges to NATS JetStream, one of which is killed'],
 ]);
 
-const [name = 'echo'] = process.argv.slice(2);
-const demo = DEMOS.get(name);
-if (demo === undefined) {
-  console.log(`There is no demo "${name}". There are:`);
-  for (const [known, { shows }] of DEMOS) console.log(`  ${known.padEnd(12)} ${shows}`);
-  process.exitCode = 1;
+interface Demo {
+  readonly run: (print?: (line: string) => void, ...args: readonly string[]) => Promise<void>;
+}
+
+const [name = 'echo', ...args] = process.argv.slice(2);
+if (DEMOS.has(name)) {
+  const { run } = (await import(`./${name}.js`)) as Demo;
+  await run(console.log, ...args);
 } else {
-  await demo.run();
+  console.log(`There is no demo "${name}". There are:`);
+  for (const [known, shows] of DEMOS) console.log(`  ${known.padEnd(13)} ${shows}`);
+  process.exitCode = 1;
 }

@@ -1,10 +1,15 @@
 import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { bars, liveView } from '../demo/reactive-app/live-view.js';
+import { deadPort } from './support/servers.js';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
+
+/** Folders of what users copy as a whole, and how many lines of code each may have. */
+const CLIENTS: Readonly<Record<string, number>> = { redis: 270, nats: 200, mqtt: 250 };
 
 interface Outcome {
   readonly exitCode: number | null;
@@ -174,10 +179,31 @@ describe('the demos', function () {
     }
   });
 
-  it('are short: under 60 lines each', () => {
-    const files = readdirSync(`${ROOT}demo`, { recursive: true, encoding: 'utf8' });
-    for (const file of files.filter((name) => name.endsWith('.ts'))) {
-      expect(readFileSync(`${ROOT}demo/${file}`, 'utf8').trimEnd().split('\n'), file).to.have.lengthOf.below(60);
+  for (const [name, missing] of [
+    ['redis', 'redis-server'],
+    ['nats', 'nats-server'],
+    ['mqtt', 'mosquitto'],
+    ['ingest-bridge', 'nats-server'],
+  ] as const) {
+    it(`${name} says what is missing where its server is not, and how to start one, and exits with 1`, async () => {
+      const { exitCode, stdout, stderr } = await runDemo(name, `127.0.0.1:${await deadPort()}`);
+      expect(stderr).to.equal('');
+      expect(exitCode).to.equal(1);
+      expect(stdout).to.include(missing);
+    });
+  }
+
+  it('are short: under 60 lines each, save the clients, which are folders of 200 to 270 lines of code', () => {
+    const files = readdirSync(`${ROOT}demo`, { recursive: true, encoding: 'utf8' }).filter((name) =>
+      name.endsWith('.ts'),
+    );
+    const linesOf = (file: string): string[] => readFileSync(`${ROOT}demo/${file}`, 'utf8').trimEnd().split('\n');
+    const isClient = (file: string): boolean => dirname(file) in CLIENTS;
+    for (const file of files.filter((name) => !isClient(name))) expect(linesOf(file), file).to.have.lengthOf.below(60);
+    for (const [client, limit] of Object.entries(CLIENTS)) {
+      const code = files.filter((file) => dirname(file) === client).flatMap(linesOf);
+      const lines = code.filter((line) => !/^\s*(\/\/|\/?\*|$)/.test(line));
+      expect(lines, client).to.have.lengthOf.within(1, limit);
     }
   });
 });
