@@ -15,28 +15,27 @@
  * run that was killed has left behind goes at the next one's start. Linux and root alone can do it: elsewhere it says that it was
  * not run, and passes, unless RX_TCP_NET=require.
  */
-import { execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { execFileSync } from 'node:child_process';
+import { runMocha } from './mocha.mjs';
 
-const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const HOSTS = ['client', 'router', 'server'];
-
-/** A spec that fails may leave a handle that keeps mocha alive for ever. */
-const TIME_LIMIT = 180_000;
-
-/** One spec: the kernel answers a path that heals with its next retransmission, seconds later. */
-const SPEC_LIMIT = 40_000;
-
 const run = `rx-tcp-${process.pid}`;
-const args = process.argv.slice(2);
-const firstOption = args.findIndex((arg) => arg.startsWith('--'));
-const [asked, forMocha] = firstOption < 0 ? [args, []] : [args.slice(0, firstOption), args.slice(firstOption)];
 
 const missing = whatIsMissing();
 if (missing === undefined) {
-  process.exitCode = await specs();
+  try {
+    process.exitCode = await runMocha({
+      title: 'test:net',
+      specs: 'spec/net/*.net.ts',
+      args: process.argv.slice(2),
+      specLimit: 40_000, // the kernel answers a path that heals with its next retransmission, seconds later
+      timeLimit: 180_000,
+      prefix: ['ip', 'netns', 'exec', `${run}-client`],
+      env: { RX_TCP_NETNS: run },
+    });
+  } finally {
+    remove(run);
+  }
 } else {
   console.log(`test:net: NOT RUN: ${missing}`);
   process.exitCode = process.env.RX_TCP_NET === 'require' ? 1 : 0;
@@ -56,48 +55,6 @@ function whatIsMissing() {
     return error.code === 'ENOENT'
       ? 'it needs `ip` of iproute2'
       : `namespaces fail: ${(error.stderr ?? error.message).trim()}`;
-  }
-}
-
-/** Runs mocha as .mocharc.json says, save which specs, and how long one may take; gives its exit code. */
-async function specs() {
-  const file = readFileSync(new URL('../.mocharc.json', import.meta.url), 'utf8');
-  const { 'node-option': forNode, require: required } = JSON.parse(file);
-  const options = ['--no-config', ...required.flatMap((path) => ['--require', path]), '--timeout', SPEC_LIMIT];
-  const files = asked.length > 0 ? asked : ['spec/net/*.net.ts'];
-  const mocha = ['node_modules/mocha/bin/mocha.js', ...options, ...forMocha, ...files];
-  const node = [process.execPath, ...forNode.map((option) => `--${option}`)];
-  // A group of its own, so that nothing that it starts outlives it.
-  const child = spawn('ip', ['netns', 'exec', `${run}-client`, ...node, ...mocha], {
-    cwd: ROOT,
-    env: { ...process.env, RX_TCP_NETNS: run },
-    stdio: 'inherit',
-    detached: true,
-  });
-  let ended;
-  const stop = (why, code) => {
-    console.error(`test:net: ${why}`);
-    ended ??= code;
-    killGroup(child.pid);
-  };
-  const limit = setTimeout(() => stop(`not over after ${TIME_LIMIT / 1000} s`, 1), TIME_LIMIT);
-  process.on('SIGINT', () => stop('interrupted', 130));
-  process.on('SIGTERM', () => stop('terminated', 143));
-  try {
-    const [code] = await once(child, 'exit');
-    return ended ?? code ?? 1;
-  } finally {
-    clearTimeout(limit);
-    killGroup(child.pid);
-    remove(run);
-  }
-}
-
-function killGroup(leader) {
-  try {
-    process.kill(-leader, 'SIGKILL');
-  } catch (error) {
-    if (error.code !== 'ESRCH') throw error;
   }
 }
 

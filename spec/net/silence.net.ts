@@ -24,7 +24,8 @@ const MiB = 1024 * 1024;
 const heartbeat = { interval: 500, timeout: 1_500, message: () => 'beat' };
 /** Soon found out once the path has healed. */
 const reconnect: ReconnectConfig = { initialDelay: 20, maxDelay: 100 };
-const base = { codec: lines({ maxFrameLength: 16 * MiB }), connectTimeout: 500, reconnect } satisfies Config;
+/** The first dial must come through even on a machine that stands still for a second; one on its way as the path heals does so with its next SYN. */
+const base = { codec: lines({ maxFrameLength: 16 * MiB }), connectTimeout: 2_500, reconnect } satisfies Config;
 
 /** A socket with its first connection to an echo server, and what it has told. */
 interface Setting {

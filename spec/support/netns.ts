@@ -168,6 +168,16 @@ function lay(): void {
   ip('client', ...CLIENT);
   ip('router', ...ROUTER);
   ip('server', ...SERVER_SIDE);
+  for (const host of ['client', 'router', 'server'] as const) untilUp(host);
+}
+
+/** The kernel switches a new wire on when it finds the time; what comes before is dropped, and sent again a second later. */
+function untilUp(host: Host): void {
+  const wires = (): string[] =>
+    execFileSync('ip', ['-n', nameOf(host), '-oneline', 'link', 'show', 'type', 'veth'], { encoding: 'utf8' })
+      .trim()
+      .split('\n');
+  while (!wires().every((wire) => wire.includes(' state UP '))); // each look is a process: it does not spin
 }
 
 function nameOf(host: Host): string {
