@@ -35,10 +35,11 @@ const { values, positionals: words } = parseArgs({
   },
 });
 const { rounds, ms, scale, only, flag, json, list, check } = values;
-const chosen = workloads.filter(({ name }) => words.every((word) => name.includes(word)));
+const wanted = workloads.filter(({ name }) => words.every((word) => name.includes(word)));
+const chosen = list ? wanted : wanted.filter(({ lacks }) => lacks?.() === undefined);
 
 if (list) for (const { name } of chosen) console.log(name);
-else if (chosen.length === 0) {
+else if (wanted.length === 0) {
   console.error(`no workload is called that; there are:\n${workloads.map(({ name }) => `  ${name}`).join('\n')}`);
   process.exitCode = 1;
 } else if (check) {
@@ -50,7 +51,12 @@ else if (chosen.length === 0) {
   await run(terms.rounds, (workload) => race(workload, terms, flag));
 }
 
+function lacking(): string[] {
+  return [...new Set(wanted.map(({ lacks }) => lacks?.()).filter((what) => what !== undefined))];
+}
+
 async function run(rounds: number, samplesOf: (workload: Workload) => Promise<Samples>): Promise<void> {
+  for (const what of lacking()) console.error(`some workloads are left out for want of ${what}`);
   const missing = missingPackages();
   if (missing.length > 0) console.error(`without ${missing.join(', ')}: \`npm ci --prefix bench\` installs them`);
   const rows: Row[] = [];

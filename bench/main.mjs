@@ -21,6 +21,7 @@ process.on('SIGINT', () => undefined); // what runs below ends, then this
 try {
   compile('lib');
   compile('bench');
+  compile('demo'); // its clients are measured too
   const { status } = spawnSync(node, [join(built, 'bench/index.js'), ...args], { stdio: 'inherit' });
   process.exitCode = status ?? 1;
 } finally {

@@ -53,6 +53,23 @@ export function rsocketWire(data: Buffer): Buffer {
   return frame;
 }
 
+/** `ioredis`, which gathers the commands of a turn by itself. */
+export function ioredis(port: number): RedisLike & { disconnect(): void } {
+  const { Redis } = require('ioredis') as { Redis: new (options: object) => ReturnType<typeof ioredis> };
+  return new Redis({ port, host: '127.0.0.1', enableAutoPipelining: true });
+}
+
+/** `redis`, also called node-redis, which does so too. */
+export function nodeRedis(port: number): RedisLike & { connect(): Promise<unknown>; destroy(): void } {
+  const { createClient } = require('redis') as { createClient: (options: object) => ReturnType<typeof nodeRedis> };
+  return createClient({ socket: { port, host: '127.0.0.1' } });
+}
+
+interface RedisLike {
+  set(key: string, value: string): Promise<unknown>;
+  get(key: string): Promise<unknown>;
+}
+
 interface RSocketFrame {
   readonly type: number;
   readonly flags: number;

@@ -7,6 +7,8 @@ export interface Workload {
   readonly name: string;
   /** What is measured, in the order of a sample. */
   readonly metrics: readonly Metric[];
+  /** What it needs and this machine lacks, if it does: then it is left out. */
+  readonly lacks?: () => string | undefined;
   readonly ours: Run;
   /** The least that `node:net` needs for it. It runs twice a round, and how far the two are apart is the noise. */
   readonly raw?: Run;

@@ -17,6 +17,7 @@ import { echo } from './workloads/echo.js';
 import { pipelined } from './workloads/pipelined.js';
 import { read } from './workloads/read.js';
 import { slowConsumer } from './workloads/slow-consumer.js';
+import { redis } from './workloads/redis.js';
 import { sockets } from './workloads/sockets.js';
 import { readTls, writeTls } from './workloads/tls.js';
 import { writeAll } from './workloads/write-all.js';
@@ -29,6 +30,18 @@ const writeGoals: Readonly<Record<number, readonly Goal[]>> = {
   1000: [
     { against: 'raw', bound: 30 },
     { against: 'corked', bound: 1 },
+  ],
+};
+
+/** What the Redis client is to reach. */
+const redisGoals: Readonly<Record<number, readonly Goal[]>> = {
+  1: [
+    { against: 'ioredis', bound: 1 },
+    { against: 'redis', bound: 1 },
+  ],
+  1000: [
+    { against: 'ioredis', bound: 1.5 },
+    { against: 'redis', bound: 3 },
   ],
 };
 
@@ -52,6 +65,7 @@ export const workloads: readonly Workload[] = [
   backlog,
   slowConsumer,
   drops,
+  ...[16, 4096].flatMap((size) => [1, 50, 1000].map((depth) => redis(size, depth, redisGoals[depth]))),
 ];
 
 /** What is done with every framing. */
