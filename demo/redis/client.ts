@@ -26,7 +26,7 @@ const NO_PUSHES = (): Error => new TypeError('subscriptions need `protocol: 3`')
 const FOR_EVER = { retryLimit: Infinity, timeout: 0 };
 
 /**
- * A client of a Redis server. Its connection comes back, with its login, its database and its subscriptions.
+ * A client of a Redis server. Its connection comes back, with its login, its database and its subscriptions, once the server has its data.
  *
  * What is watched is forgotten with a connection: for `WATCH` take a client of its own, with `reconnect: false`. No command may change how
  * replies come, as `SUBSCRIBE`, `MONITOR`, `CLIENT REPLY` and `MULTI` do: use the methods.
@@ -39,10 +39,11 @@ export function redisClient(config: RedisConfig) {
     const hello = protocol === 3 ? ['HELLO', 3] : [];
     const auth = password === undefined ? [] : ['AUTH', username, password];
     const login = [[...hello, ...auth], db === undefined ? [] : ['SELECT', db]].filter(({ length }) => length > 0);
-    const commands = [...login, ...channels.commands()];
-    if (commands.length > 0) void connection.write(commands);
+    // HELLO, AUTH, SELECT and SUBSCRIBE are answered while the server still loads its data, and PING is not.
+    const commands = [...login, ...channels.commands(), ['PING', 'ready']];
+    void connection.write(commands);
     const answers = connection.inbound.pipe(tap(channels.hear), filter(isAnswer), take(commands.length));
-    await answers.forEach((reply) => (login.pop() ? orThrow(reply, true) : channels.answer(reply)));
+    await answers.forEach((reply) => (login.pop() || isLoading(reply) ? orThrow(reply, true) : channels.answer(reply)));
   }
 
   const codec = resp({ strings, maxFrameLength });
@@ -83,11 +84,9 @@ export function redisClient(config: RedisConfig) {
 }
 
 /** Whether it answers no command, as a push does, save one that confirms a subscription. */
-function isUnasked(reply: Reply): boolean {
-  return reply instanceof Push && !reply.word(0).endsWith('subscribe');
-}
-
+const isUnasked = (reply: Reply): boolean => reply instanceof Push && !reply.word(0).endsWith('subscribe');
 const isAnswer = (reply: Reply): boolean => !isUnasked(reply);
+const isLoading = (reply: Reply): boolean => asError(reply)?.code === 'LOADING';
 const asError = (reply: Reply): RedisError | undefined => (reply instanceof RedisError ? reply : undefined);
 
 /** In a handshake an error with a code ends the socket; but a server that is busy, loading or full will do better later. */

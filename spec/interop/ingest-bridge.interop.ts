@@ -1,7 +1,7 @@
 /** The ingest bridge of demo/: what its sources give is in the stream, whoever is killed meanwhile. */
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { expect } from 'chai';
-import { filter, firstValueFrom, map, merge, type Observable } from 'rxjs';
+import { combineLatest, filter, firstValueFrom, type Observable } from 'rxjs';
 import { run } from '../../demo/ingest-bridge.js';
 import { IN_FLIGHT } from '../../demo/ingest-bridge/bridge.js';
 import { openFleet, type Bridge } from '../../demo/ingest-bridge/fleet.js';
@@ -27,10 +27,8 @@ describe('the ingest bridge', function () {
   leavesNothingOpen();
 
   it(`has ${TOTAL} frames of ${SOURCES} sources in the stream, though the broker and a bridge are killed in the middle`, async () => {
-    const stream = await openStream(await connected());
     const sources = await openSources(SOURCES, FRAMES, FRAMES / 4);
-    const fleet = bridges(stream.name, sources);
-    await sources.reach(1);
+    const { stream, fleet } = await begun(sources);
     const clock = stopwatch();
 
     await sources.reach(TOTAL / 4);
@@ -64,9 +62,8 @@ describe('the ingest bridge', function () {
   });
 
   it('loses nothing of what waits in a bridge that is killed while the broker is down', async () => {
-    const stream = await openStream(await connected());
     const sources = await openSources(10, 2_000, 500);
-    const fleet = bridges(stream.name, sources);
+    const { stream, fleet } = await begun(sources);
     await sources.reach(2_000);
     const stills = fleet.map((bridge) => untilStill(bridge, 5));
     await nats.stop('abruptly');
@@ -79,14 +76,13 @@ describe('the ingest bridge', function () {
   });
 
   it('stands in for a bridge that hangs, and what that one does when it wakes up does no harm', async () => {
-    const stream = await openStream(await connected());
     const sources = await openSources(10, 4_000, 500);
-    const fleet = bridges(stream.name, sources);
-    const hanging = await firstValueFrom(merge(...fleet.map(whenBusy)));
-    hanging.process.kill('SIGSTOP');
+    const { stream, fleet } = await begun(sources);
+    const [hanging] = fleet;
+    hanging!.process.kill('SIGSTOP');
     await sources.reach(40_000);
-    hanging.process.kill('SIGCONT');
-    await firstValueFrom(hanging.reports.pipe(filter(({ taken, acknowledged }) => taken === acknowledged)));
+    hanging!.process.kill('SIGCONT');
+    await firstValueFrom(hanging!.reports.pipe(filter(({ taken, acknowledged }) => taken === acknowledged)));
     expect(sources.again()).to.be.above(0);
     expect(await readBack(stream, 10, 4_000)).to.include({ messages: 40_000, distinct: 40_000, strange: 0 });
     await stream.remove();
@@ -137,14 +133,21 @@ describe('the ingest bridge', function () {
     for (const bridge of fleet) atEnd(() => bridge.kill('SIGKILL'));
     return fleet;
   }
+
+  /** Two bridges that have frames before there is a stream for them: whichever starts later, the other has not done its work for it. */
+  async function begun(sources: Sources): Promise<{ readonly stream: Stream; readonly fleet: readonly Bridge[] }> {
+    const connection = await connected();
+    const { name, remove } = await openStream(connection);
+    await remove();
+    const fleet = bridges(name, sources);
+    await firstValueFrom(combineLatest(fleet.map(whenBusy)));
+    return { stream: await openStream(connection), fleet };
+  }
 });
 
-/** The bridge, once it has taken something. */
-function whenBusy(bridge: Bridge): Observable<Bridge> {
-  return bridge.reports.pipe(
-    filter(({ taken }) => taken > 0),
-    map(() => bridge),
-  );
+/** What the bridge tells once it has taken something. */
+function whenBusy({ reports }: Bridge): Observable<Report> {
+  return reports.pipe(filter(({ taken }) => taken > 0));
 }
 
 async function readBack(stream: Stream, sources = SOURCES, frames = FRAMES): Promise<Ledger> {

@@ -1,6 +1,6 @@
 /** The Redis client of demo/ with a real server. */
 import { expect } from 'chai';
-import { filter, firstValueFrom, lastValueFrom, map, merge, range, toArray, type Observable } from 'rxjs';
+import { filter, firstValueFrom, lastValueFrom, map, merge, mergeMap, range, toArray, type Observable } from 'rxjs';
 import { redisClient, type RedisConfig } from '../../demo/redis/client.js';
 import { Push, RedisError, type Reply } from '../../demo/redis/reply.js';
 import { run } from '../../demo/redis.js';
@@ -200,6 +200,24 @@ describe('the Redis client and a real server', () => {
     expect(await one(client.command('DBSIZE'))).to.equal(1_001);
     expect(await one(client.command('PUBLISH', 'news', 'back'))).to.equal(1);
     expect(await heard.at(0)).to.eql(['news', 'back']);
+  });
+});
+
+describe('the Redis client and a server that loads its data for a while', () => {
+  // Microseconds a command; in between it looks after its clients at every 1,024th.
+  const own = startRedis({ args: ['--key-load-delay', '100'] });
+  leavesNothingOpen();
+
+  it('wait until it has loaded all', async () => {
+    const client = open(own.port);
+    const set = (key: string) => range(0, 10_000).pipe(mergeMap((i) => client.idempotent('SET', `${key}${i}`, i)));
+    await lastValueFrom(set('old'));
+    const refused = tape(client.socket.errors).first((error) => String(error.cause).includes('LOADING'));
+    const restarted = own.restart('abruptly');
+    expect(await refused).to.include({ code: 'TCP_CONNECT', phase: 'handshake' });
+    await lastValueFrom(set('new'));
+    expect(await one(client.command('DBSIZE'))).to.equal(20_000);
+    await restarted;
   });
 });
 

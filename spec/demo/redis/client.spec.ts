@@ -19,9 +19,14 @@ const all = (...sources: readonly Observable<Reply>[]): Promise<readonly Reply[]
   lastValueFrom(merge(...sources).pipe(toArray()));
 const errorOf = (source: Observable<unknown>): Promise<unknown> => outcome(firstValueFrom(source));
 
-/** The commands of one connection, or of all, without what it begins with. */
+/** What every connection begins with. */
+const isOpening = (command: string): boolean => /^HELLO|^PING ready$/.test(command);
+
+/** The commands of one connection, or of all, without what each begins with. */
 const said = ({ commands }: FakeRedis, connection = '\\d'): string[] =>
-  commands.flatMap((line) => new RegExp(`^${connection} (?!HELLO)(.*)`, 's').exec(line)?.[1] ?? []);
+  commands
+    .flatMap((line) => new RegExp(`^${connection} (.*)`, 's').exec(line)?.[1] ?? [])
+    .filter((command) => !isOpening(command));
 
 describe('redisClient()', () => {
   leavesNothingOpen();
@@ -75,22 +80,24 @@ describe('redisClient()', () => {
     const begins = (title: string, config: Partial<RedisConfig>, commands: readonly string[]): unknown =>
       it(title, async () => {
         const server = await fakeRedis();
-        await all(open(server, config).command('PING'));
+        await all(open(server, config).command('GET', 'a'));
         expect(server.commands).to.eql(commands);
       });
 
-    begins('with version 3', {}, ['0 HELLO 3', '0 PING']);
-    begins('with a password', { password: 'p' }, ['0 HELLO 3 AUTH default p', '0 PING']);
+    begins('with version 3', {}, ['0 HELLO 3', '0 PING ready', '0 GET a']);
+    begins('with a password', { password: 'p' }, ['0 HELLO 3 AUTH default p', '0 PING ready', '0 GET a']);
     begins('with a user and a database', { username: 'ann', password: 'p', db: 2 }, [
       '0 HELLO 3 AUTH ann p',
       '0 SELECT 2',
-      '0 PING',
+      '0 PING ready',
+      '0 GET a',
     ]);
-    begins('with nothing in version 2', { protocol: 2 }, ['0 PING']);
+    begins('with nothing in version 2', { protocol: 2 }, ['0 PING ready', '0 GET a']);
     begins('with a login in version 2', { protocol: 2, password: 'p', db: 0 }, [
       '0 AUTH default p',
       '0 SELECT 0',
-      '0 PING',
+      '0 PING ready',
+      '0 GET a',
     ]);
 
     it('again when it comes back', async () => {
@@ -99,7 +106,7 @@ describe('redisClient()', () => {
       await all(client.command('PING'));
       client.socket.redial();
       await all(client.command('PING'));
-      expect(server.commands.slice(3)).to.eql(['1 HELLO 3 AUTH default p', '1 SELECT 1', '1 PING']);
+      expect(server.commands.slice(4)).to.eql(['1 HELLO 3 AUTH default p', '1 SELECT 1', '1 PING ready', '1 PING']);
     });
 
     it('and ends the socket if the server refuses it', async () => {
@@ -111,6 +118,25 @@ describe('redisClient()', () => {
       expect(cause).to.be.instanceOf(RedisError).and.include({ code: 'WRONGPASS' });
       expect(await errorOf(client.command('PING'))).to.include({ code: 'TCP_CLOSED' });
       expect(server.served).to.have.lengthOf(1);
+    });
+
+    it('and tries again while the server loads its data, writing nothing before', async () => {
+      const server = await fakeRedis((command, connection) =>
+        connection < 2 && command.startsWith('PING')
+          ? '-LOADING Redis is loading the dataset in memory\r\n'
+          : undefined,
+      );
+      const client = open(server);
+      expect(await all(client.command('SET', 'a', 1), client.command('PING'))).to.eql(['OK', 'PONG']);
+      expect(said(server)).to.eql(['SET a 1', 'PING']);
+      expect(said(server, '2')).to.eql(['SET a 1', 'PING']);
+    });
+
+    it('whatever else it says to a PING: who may not ping may read', async () => {
+      const server = await fakeRedis((command) =>
+        command.startsWith('PING') ? "-NOPERM this user has no permissions to run the 'ping' command\r\n" : undefined,
+      );
+      expect(await all(open(server).command('GET', 'a'))).to.eql(['OK']);
     });
 
     it('and tries again if the server is full', async () => {
@@ -126,7 +152,7 @@ describe('redisClient()', () => {
     const cutAt =
       (last: string): Answer =>
       (command, connection, served) => {
-        if (connection > 0 || command.startsWith('HELLO')) return undefined;
+        if (connection > 0 || isOpening(command)) return undefined;
         if (command === last) served.destroy();
         return '';
       };
@@ -183,7 +209,7 @@ describe('redisClient()', () => {
     const inTurn =
       (...replies: string[]): Answer =>
       (command) =>
-        command.startsWith('HELLO') ? undefined : replies.shift();
+        isOpening(command) ? undefined : replies.shift();
 
     it('give the replies of all commands, errors among them, to each subscriber', async () => {
       const exec = '*2\r\n:1\r\n-ERR no\r\n';
