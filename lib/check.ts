@@ -65,11 +65,15 @@ export function oneOf<W extends string>(option: string, value: unknown, fallback
   throw refused(option, words.map((known) => `'${known}'`).join(' or '), value);
 }
 
-/** A function, whose signature only the compiler can check. */
-export function callable<F>(option: string, value: unknown): F | undefined {
-  if (value === undefined) return undefined;
+/** A function that must be given; its signature only the compiler can check. */
+export function required<F>(option: string, value: unknown): F {
   if (typeof value === 'function') return value as F;
   throw refused(option, 'a function', value);
+}
+
+/** A function that need not be given. */
+export function callable<F>(option: string, value: unknown): F | undefined {
+  return value === undefined ? undefined : required<F>(option, value);
 }
 
 /** The error for a value that an option does not take. */
@@ -102,7 +106,7 @@ function editDistance(a: string, b: string): number {
 
 /** The value with its type, short and on one line. */
 function shown(value: unknown): string {
-  if (value === null) return 'null';
+  if (value === null || value === undefined) return String(value);
   if (typeof value === 'string') return `"${printable(value, 60)}" (string)`;
   if (typeof value === 'object') return Array.isArray(value) ? 'an array' : 'an object';
   if (typeof value === 'function') return 'a function';

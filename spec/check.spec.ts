@@ -1,5 +1,17 @@
 import { expect } from 'chai';
-import { callable, flag, given, integer, MAX_TIMER, milliseconds, number, oneOf, refused, text } from '../lib/check.js';
+import {
+  callable,
+  flag,
+  given,
+  integer,
+  MAX_TIMER,
+  milliseconds,
+  number,
+  oneOf,
+  refused,
+  required,
+  text,
+} from '../lib/check.js';
 import { refusal } from './support/refusal.js';
 
 describe('given', () => {
@@ -36,7 +48,7 @@ describe('given', () => {
 
   for (const [shown, options] of [
     ['null', null],
-    ['undefined (undefined)', undefined],
+    ['undefined', undefined],
     ['an array', []],
     ['"abc" (string)', 'abc'],
     ['5 (number)', 5],
@@ -179,9 +191,20 @@ describe('callable', () => {
   }
 });
 
+describe('required', () => {
+  it('takes a function as it is', () => {
+    const f = (): void => {};
+    expect(required('f', f)).to.equal(f);
+  });
+
+  it('refuses that there is none', () => {
+    expect(refusal(() => required('f', undefined))).to.equal('`f` must be a function, got undefined');
+  });
+});
+
 describe('refused', () => {
   for (const [value, shown] of [
-    [undefined, 'undefined (undefined)'],
+    [undefined, 'undefined'],
     [null, 'null'],
     [-1, '-1 (number)'],
     [NaN, 'NaN (number)'],

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { asapScheduler, Observable, timer } from 'rxjs';
+import { Observable, timer } from 'rxjs';
 import { TestScheduler } from 'rxjs/testing';
 import { lines } from '../lib/codec/lines.js';
 import type { TcpSocketConfig } from '../lib/config.js';
@@ -11,8 +11,8 @@ import { Lifeline } from '../lib/lifeline.js';
 import { Monitor } from '../lib/monitor/monitor.js';
 import { Outlet } from '../lib/outbound/outlet.js';
 import { resolveConfig } from '../lib/resolve-config.js';
-import { TurnEnd } from '../lib/turn.js';
 import { fakeLink, type FakeLink } from './support/fake-link.js';
+import { virtualTurns } from './support/virtual-socket.js';
 
 interface Parts {
   readonly lifeline: Lifeline<string, string>;
@@ -91,15 +91,7 @@ function run(dials: Dials, script: (parts: Parts) => void, given: TcpSocketConfi
 const opens: Dials = () => 'opens';
 
 describe('Lifeline', () => {
-  const { queue } = TurnEnd;
-  before(() => {
-    TurnEnd.queue = (action) => void asapScheduler.schedule(action);
-    TurnEnd.yield = TurnEnd.queue;
-  });
-  after(() => {
-    TurnEnd.queue = queue;
-    TurnEnd.yield = setImmediate;
-  });
+  virtualTurns();
 
   it('dials when it is started, tells each step, and counts', () => {
     run(opens, ({ lifeline, statuses, monitor, at, links }) => {

@@ -111,7 +111,7 @@ const OTHERS: readonly (readonly [path: string, expected: string, bad: readonly 
 
 /** As a message shows it. */
 function shown(value: unknown): string {
-  if (value === null) return 'null';
+  if (value === null || value === undefined) return String(value);
   if (typeof value === 'function') return 'a function';
   if (Array.isArray(value)) return 'an array';
   if (typeof value === 'object') return 'an object';

@@ -72,7 +72,7 @@ describe('the option tls', () => {
   });
 
   for (const [what, answer, got] of [
-    ['nothing', undefined, 'an object, got undefined (undefined)'],
+    ['nothing', undefined, 'an object, got undefined'],
     ['null', null, 'an object, got null'],
     ['true', true, 'an object, got true (boolean)'],
     ['a text', 'PEM', 'an object, got "PEM" (string)'],
@@ -232,7 +232,7 @@ describe('the TLS options of one side alone', () => {
 
   it('of an upgrade may be left out by a client, not by a server', () => {
     expect({ ...clientOptions() }).to.eql({ rejectUnauthorized: true });
-    expect(refusal(() => serverOptions(undefined))).to.equal('`tls` must be an object, got undefined (undefined)');
+    expect(refusal(() => serverOptions(undefined))).to.equal('`tls` must be an object, got undefined');
   });
 });
 

@@ -1,4 +1,4 @@
-import { callable, given, refused } from '../check.js';
+import { given, refused, required } from '../check.js';
 import { FrameError } from '../errors.js';
 import type { Codec, Decoder } from './codec.js';
 import { encoder, intoOf } from './encode-into.js';
@@ -37,10 +37,8 @@ export function mapCodec<In, Out, NewIn, NewOut>(
 ): Codec<NewIn, NewOut> {
   if (!isCodec(codec)) throw refused('codec', 'a codec', codec);
   const options = given('mapCodec', config, ['decode', 'encode']);
-  const decode = callable<(frame: In) => NewIn>('decode', options.decode);
-  const encode = callable<(message: NewOut) => Out>('encode', options.encode);
-  if (decode === undefined) throw refused('decode', 'a function', undefined);
-  if (encode === undefined) throw refused('encode', 'a function', undefined);
+  const decode = required<(frame: In) => NewIn>('decode', options.decode);
+  const encode = required<(message: NewOut) => Out>('encode', options.encode);
   return {
     decoder: (report) => new MapDecoder(codec.decoder(report), decode),
     encode: encodeMapped(codec, encode),

@@ -1,6 +1,6 @@
 import { from, Observable, takeWhile } from 'rxjs';
 import type { ObservableInput, OperatorFunction, Subscriber } from 'rxjs';
-import { callable, integer } from '../check.js';
+import { integer, required } from '../check.js';
 import type { BufferLimits } from '../config.js';
 import { Deque } from '../deque.js';
 import { resolveReadBuffer } from '../resolve-config.js';
@@ -45,9 +45,8 @@ export function pacedMap<T, R>(
   project: (value: T, index: number) => ObservableInput<R>,
   concurrency = 1,
 ): OperatorFunction<T, R> {
-  // Neither has a default: null is refused, where undefined would count as not given.
-  callable('pausable.pause', Reflect.get(Object(pausable) as object, 'pause') ?? null);
-  callable('project', project ?? null);
+  required('pausable.pause', Reflect.get(Object(pausable) as object, 'pause'));
+  required('project', project);
   const parallel = integer('concurrency', concurrency, 1, 1, Infinity);
   const limits = resolveReadBuffer(pausable.readBuffer);
   return (source) =>

@@ -129,8 +129,8 @@ export class Outlet<Out> implements BatchSource {
   }
 
   /**
-   * Calls `go` once a message of that many bytes fits, those who asked first going first; at once if it could never fit. The function that it returns is for
-   * one who waits no more.
+   * Calls `go` once a message of that many bytes fits, those who asked first going first; at once if it could never fit. Whoever waits no more calls the
+   * function that it returns.
    */
   whenRoom(bytes: number, go: () => void): () => void {
     return this.#waitingRoom.enter(bytes, go);

@@ -56,6 +56,8 @@ export class Asked<In, Message> implements FrameTerms, Timed {
   withdrawn: FrameTerms['withdrawn'];
   /** A reply says that it was written. */
   readonly settled: undefined;
+  /** The queue does not write it again by itself. */
+  readonly retryLimit = 0;
   readonly message: Message;
   readonly terms: RequestTerms<In>;
   readonly subscriber: Subscriber<In>;
@@ -73,9 +75,6 @@ export class Asked<In, Message> implements FrameTerms, Timed {
   get timeout(): number {
     return this.terms.timeout;
   }
-
-  /** The queue does not write it again by itself. */
-  readonly retryLimit = 0;
 
   /** Whether somebody waits for it. */
   get pending(): boolean {

@@ -1,8 +1,8 @@
-import { callable, refused } from '../check.js';
+import { callable, refused, required } from '../check.js';
 import type { TcpSocket } from '../socket.js';
 import { streetsOf } from '../streets.js';
 import { ById, countingIds } from './by-id.js';
-import { resolveLimits, type CorrelatedConfig } from './request-config.js';
+import { resolveLimits, type CorrelatedConfig, type RequestId } from './request-config.js';
 import { Requester } from './requester.js';
 import type { Requests } from './requests.js';
 
@@ -39,9 +39,8 @@ export function correlated<In, Out, Message = Out>(
   if (streets === undefined) throw refused('socket', 'a socket made by tcpSocket()', socket);
   const names = ['assign', 'idOf', 'nextId'];
   const { limits, options } = resolveLimits<In>('correlated', config, streets.config.retryLimit, names);
-  const assign = callable<CorrelatedConfig<In, Out, Message>['assign']>('assign', options.assign ?? null);
-  const idOf = callable<CorrelatedConfig<In, Out, Message>['idOf']>('idOf', options.idOf ?? null);
-  const nextId = callable<() => number>('nextId', options.nextId) ?? countingIds;
-  if (assign === undefined || idOf === undefined) throw refused('assign', 'a function', assign);
+  const assign = required<CorrelatedConfig<In, Out, Message>['assign']>('assign', options.assign);
+  const idOf = required<CorrelatedConfig<In, Out, Message>['idOf']>('idOf', options.idOf);
+  const nextId = callable<() => RequestId>('nextId', options.nextId) ?? countingIds;
   return new Requester(streets, new ById<In, Out, Message>({ assign, idOf }, nextId), limits);
 }

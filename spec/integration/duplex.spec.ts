@@ -6,7 +6,7 @@ import { finished, pipeline } from 'node:stream/promises';
 import { expect } from 'chai';
 import { ConnectError, ConnectionLostError, tcpSocket, toDuplex, type TcpSocketConfig } from '../../lib/index.js';
 import { kept, leavesNothingOpen, outcome, turns } from '../support/fixture.js';
-import { until } from '../support/leaks.js';
+import { settled, until } from '../support/leaks.js';
 import { seededRandom } from '../support/random.js';
 import { deadPort, echo, listen, neverReading, recordingServer, socketPath } from '../support/servers.js';
 import { tape } from '../support/tape.js';
@@ -56,18 +56,6 @@ function endings(stream: Duplex): string[] {
   const seen: string[] = [];
   for (const name of ['end', 'finish', 'close', 'error']) stream.on(name, () => seen.push(name));
   return seen;
-}
-
-/** A number once it has stayed the same for many turns. */
-async function settled(read: () => number): Promise<number> {
-  let [last, same] = [read(), 0];
-  await until(() => {
-    const now = read();
-    same = now === last ? same + 1 : 0;
-    last = now;
-    return same > 2_000;
-  }, 1_000_000);
-  return last;
 }
 
 describe('toDuplex() on real sockets', function () {

@@ -5,7 +5,7 @@ import { pipeline } from 'node:stream/promises';
 import { expect } from 'chai';
 import { proxy } from '../../demo/proxy.js';
 import { atEnd, kept, leavesNothingOpen, outcome, turns } from '../support/fixture.js';
-import { until } from '../support/leaks.js';
+import { settled } from '../support/leaks.js';
 import { deadPort, echo, listen, record, type Handler } from '../support/servers.js';
 
 const MIB = 1024 * 1024;
@@ -44,17 +44,6 @@ async function readSlowly(stream: net.Socket, from: { taken: number }): Promise<
     if (ahead === 0 && read > 4 * MIB) ahead = (await settled(() => from.taken)) - read;
   }
   return { sha: hash.digest('hex'), ahead };
-}
-
-async function settled(read: () => number): Promise<number> {
-  let [last, same] = [read(), 0];
-  await until(() => {
-    const now = read();
-    same = now === last ? same + 1 : 0;
-    last = now;
-    return same > 2_000;
-  }, 1_000_000);
-  return last;
 }
 
 describe('the proxy of the demos', function () {

@@ -10,7 +10,7 @@ import { tcpSocket, toDuplex, type TcpSocket, type TcpSocketConfig } from '../..
 import { certificates } from '../support/certificates.js';
 import { faultProxy, type FaultProxy } from '../support/fault-proxy.js';
 import { atEnd, kept, leavesNothingOpen, outcome } from '../support/fixture.js';
-import { until } from '../support/leaks.js';
+import { settled, until } from '../support/leaks.js';
 import { needs, startPostgres, type Ending, type Where } from './support/real-servers.js';
 
 const MIB = 1024 * 1024;
@@ -37,18 +37,6 @@ async function cutAfter(bytes: number, proxy: FaultProxy, socket: TcpSocket): Pr
   connection.down.faults = { limit: { bytes: last, then: 'stall' } };
   expect(await until(() => socket.stats().bytesRead === last, 1_000_000)).to.be.true;
   connection.reset();
-}
-
-/** A number once it has stayed the same for many turns. */
-async function settled(read: () => number): Promise<number> {
-  let [last, same] = [read(), 0];
-  await until(() => {
-    const now = read();
-    same = now === last ? same + 1 : 0;
-    last = now;
-    return same > 2_000;
-  }, 1_000_000);
-  return last;
 }
 
 /** The lines `1 <text>`, `2 <text>` … and what they hash to. */

@@ -201,7 +201,7 @@ describe('what httpConnectDial is given', () => {
   const SECRET = 'do not show';
 
   for (const [title, options, message] of [
-    ['no host', {}, '`host` must be the name or address of the proxy, got undefined (undefined)'],
+    ['no host', {}, '`host` must be the name or address of the proxy, got undefined'],
     ['a bad port', { host, port: '80a' }, '`port` must be a whole number from 1 to 65535, got "80a" (string)'],
     ['a password alone', { host, password: SECRET }, '`password` needs `username`; got it alone'],
     ['a user with a colon', { host, username: `me:${SECRET}` }, '`username` must have no colon'],

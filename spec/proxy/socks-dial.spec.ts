@@ -212,7 +212,7 @@ describe('what socksDial is given', () => {
   const SECRET = 'do not show';
 
   for (const [title, options, message] of [
-    ['no host', {}, '`host` must be the name or address of the proxy, got undefined (undefined)'],
+    ['no host', {}, '`host` must be the name or address of the proxy, got undefined'],
     ['an empty host', { host: '' }, '`host` must be a string that is not empty, got "" (string)'],
     [
       'a port out of range',

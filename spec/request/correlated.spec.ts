@@ -25,9 +25,9 @@ describe('correlated', () => {
   leavesNothingOpen();
 
   for (const [what, config, message] of [
-    ['no options', undefined, '`correlated` must be an object, got undefined (undefined)'],
-    ['no `assign`', { idOf: CONFIG.idOf }, '`assign` must be a function, got null'],
-    ['no `idOf`', { assign: CONFIG.assign }, '`idOf` must be a function, got null'],
+    ['no options', undefined, '`correlated` must be an object, got undefined'],
+    ['no `assign`', { idOf: CONFIG.idOf }, '`assign` must be a function, got undefined'],
+    ['no `idOf`', { assign: CONFIG.assign }, '`idOf` must be a function, got undefined'],
     ['a name for a function', { ...CONFIG, idOf: 'id' }, '`idOf` must be a function, got "id" (string)'],
     ['ids in a list', { ...CONFIG, nextId: [1, 2] }, '`nextId` must be a function, got an array'],
     ['an option of the other', { ...CONFIG, unsolicited: () => true }, '`unsolicited` is not an option of correlated'],

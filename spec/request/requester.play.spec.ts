@@ -3,9 +3,9 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { asyncScheduler, timer } from 'rxjs';
 import type { Resend } from '../../lib/request/request-config.js';
-import { TurnEnd } from '../../lib/turn.js';
 import type { FakeLink } from '../support/fake-link.js';
 import { holds } from '../support/property.js';
+import { virtualTurns } from '../support/virtual-socket.js';
 import { EITHER, type Answer } from './asking.js';
 
 /** One request of a play. */
@@ -77,16 +77,7 @@ function judge({ resend, streams, cancelledAfter }: Part, answer: Answer): void 
 
 for (const { way, start } of EITHER) {
   describe(`Requests ${way}, played at random`, () => {
-    // As for the play of the socket: steps of one ms are one turn.
-    const { queue, calm, yield: giveWay } = TurnEnd;
-    before(() => {
-      TurnEnd.queue = TurnEnd.calm = TurnEnd.yield = (action) => void asyncScheduler.schedule(action);
-    });
-    after(() => {
-      TurnEnd.queue = queue;
-      TurnEnd.calm = calm;
-      TurnEnd.yield = giveWay;
-    });
+    virtualTurns(asyncScheduler);
 
     holds(
       'get, through whatever cuts, their own replies if they are idempotent, and one outcome if not [S3][S10]',

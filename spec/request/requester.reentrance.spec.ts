@@ -15,6 +15,20 @@ interface Midst {
   act?: ((message: string) => void) | undefined;
 }
 
+/** What users may do in the midst of it. */
+const ACTS: readonly ((asking: Asking, answers: Answer[]) => void)[] = [
+  ({ ask }, answers) => void answers.push(ask('inner')),
+  (_asking, answers) => answers[0]?.cancel(),
+  ({ socket }) => socket.redial(),
+  ({ socket }) => socket.destroy(),
+];
+
+function actOnce(midst: { act?: () => void }): void {
+  const { act } = midst;
+  delete midst.act;
+  act?.();
+}
+
 /** A codec that does something for each message before it is encoded. */
 function acting(midst: Midst): TcpSocketConfig<string, string> {
   return { codec: mapCodec(lines(), { decode: (line) => line, encode: (line: string) => (midst.act?.(line), line) }) };
@@ -294,19 +308,9 @@ describe('Requests by id, entered again', () => {
 
   for (const where of ['assign', 'nextId', 'idOf'] as const) {
     it(`by \`${where}\`, that asks, leaves, redials or destroys: each ends once [S3]`, () => {
-      const acts: readonly ((asking: Asking, answers: Answer[]) => void)[] = [
-        ({ ask }, answers) => void answers.push(ask('inner')),
-        (_asking, answers) => answers[0]?.cancel(),
-        ({ socket }) => socket.redial(),
-        ({ socket }) => socket.destroy(),
-      ];
-      for (const act of acts) {
-        const midst: { act?: (() => void) | undefined } = {};
-        const once = (): void => {
-          const { act: it } = midst;
-          midst.act = undefined;
-          it?.();
-        };
+      for (const act of ACTS) {
+        const midst: { act?: () => void } = {};
+        const once = (): void => actOnce(midst);
         const fresh = fromOne();
         const requests = {
           assign: (message: string, id: RequestId) => (where === 'assign' && once(), BY_ID.assign(message, id)),
@@ -362,20 +366,9 @@ describe('Requests in order, entered again', () => {
   virtualTurns();
 
   it('by `unsolicited`, that asks, redials or destroys: each ends once [S3]', () => {
-    const acts: readonly ((asking: Asking, answers: Answer[]) => void)[] = [
-      ({ ask }, answers) => void answers.push(ask('inner')),
-      (_asking, answers) => answers[0]?.cancel(),
-      ({ socket }) => socket.redial(),
-      ({ socket }) => socket.destroy(),
-    ];
-    for (const act of acts) {
-      const midst: { act?: (() => void) | undefined } = {};
-      const unsolicited = (): boolean => {
-        const { act: it } = midst;
-        midst.act = undefined;
-        it?.();
-        return false;
-      };
+    for (const act of ACTS) {
+      const midst: { act?: () => void } = {};
+      const unsolicited = (): boolean => (actOnce(midst), false);
       askInOrder({ socket: SOON, requests: { unsolicited } }, (asking) => {
         const { ask, at, say, stats, socket } = asking;
         const answers = [ask('a'), ask('b')];

@@ -53,6 +53,18 @@ export async function until(condition: () => boolean, maxTurns = MAX_TURNS): Pro
   return condition();
 }
 
+/** A number once it has stayed the same for many turns. */
+export async function settled(read: () => number): Promise<number> {
+  let [last, same] = [read(), 0];
+  await until(() => {
+    const now = read();
+    same = now === last ? same + 1 : 0;
+    last = now;
+    return same > 2_000;
+  }, 1_000_000);
+  return last;
+}
+
 /**
  * How many of these objects are still in memory, after as many collections as it takes to come down to `allowed`, up to 50: what was used
  * a moment ago may still be on the stack, or in code that was just compiled.

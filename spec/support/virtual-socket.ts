@@ -8,7 +8,7 @@
  *     });
  */
 import { expect } from 'chai';
-import { asapScheduler, Observable, timer } from 'rxjs';
+import { asapScheduler, Observable, timer, type SchedulerLike } from 'rxjs';
 import { TestScheduler } from 'rxjs/testing';
 import { clock } from '../../lib/clock.js';
 import { lines } from '../../lib/codec/lines.js';
@@ -56,11 +56,14 @@ export interface VirtualStage extends VirtualTime {
   readonly dials: readonly Dialled[];
 }
 
-/** In a `describe`: what the library does at the end of a turn happens in virtual time too. */
-export function virtualTurns(): void {
+/**
+ * In a `describe`: what the library does at the end of a turn happens in virtual time too. Under `asapScheduler` the TestScheduler fails when a microtask cancels a
+ * timer of the same ms; where that may happen take `asyncScheduler`, by which steps of one ms are one turn.
+ */
+export function virtualTurns(scheduler: SchedulerLike = asapScheduler): void {
   const { queue, calm, yield: giveWay } = TurnEnd;
   before(() => {
-    TurnEnd.queue = TurnEnd.calm = TurnEnd.yield = (action) => void asapScheduler.schedule(action);
+    TurnEnd.queue = TurnEnd.calm = TurnEnd.yield = (action) => void scheduler.schedule(action);
   });
   after(() => {
     TurnEnd.queue = queue;
